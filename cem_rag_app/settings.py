@@ -1,0 +1,113 @@
+"""Every knob, in one class. Nothing is read at import: the composition root builds ``Settings()``.
+
+Values come, in this order, from keyword arguments, the environment (``CEM_RAG_`` prefix, ``__`` between
+levels, e.g. ``CEM_RAG_CHAT__MODEL=gemini``), then ``.env`` in the working directory, then the defaults here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+IndexKind = Literal["auto", "flat", "hnsw", "ivf", "ivfpq", "rabitq"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PackSettings(_Section):
+    """How text becomes frames (zpkg)."""
+
+    level: int = Field(default=19, ge=1, le=22, description="zstd compression level.")
+    dictionary_size: int = Field(
+        default=112_640, ge=4096, le=1_048_576, description="Bytes of a memory's own trained dictionary."
+    )
+    own_dictionary_from: int = Field(
+        default=1_500,
+        ge=1,
+        description="Chunks a memory must hold before it trains a dictionary of its own; below, a shipped one is used.",
+    )
+    chunk_limit: int = Field(
+        default=1_048_576, ge=1024, description="Bytes one chunk may expand to; a frame that claims more is refused."
+    )
+    chunk_target: int = Field(
+        default=440, ge=100, le=8192, description="Bytes of text a document chunk aims for when a document is split."
+    )
+
+
+class RecallSettings(_Section):
+    """How hits are scored (blueprint section 5.2)."""
+
+    semantic_weight: float = Field(default=0.72, ge=0, le=1, description="Weight of the vector similarity.")
+    lexical_weight: float = Field(default=0.18, ge=0, le=1, description="Weight of the full-text score.")
+    recency_weight: float = Field(default=0.10, ge=0, le=1, description="Weight of recency.")
+    recency_half_life_days: float = Field(
+        default=90.0, gt=0, description="Days after which a memory's recency halves."
+    )
+    candidates: int = Field(default=64, ge=1, le=10_000, description="Candidates taken from each of vectors and text.")
+    k: int = Field(default=8, ge=1, le=200, description="Hits that are opened.")
+
+
+class SegmentSettings(_Section):
+    """The window around an anchor (blueprint section 3.2)."""
+
+    before: int = Field(default=6, ge=0, le=50, description="Messages before the anchor.")
+    after: int = Field(default=8, ge=0, le=50, description="Messages after the anchor.")
+    max_lines: int = Field(default=18, ge=1, le=100, description="Lines of a segment at most.")
+
+
+class ChatSettings(_Section):
+    """Which model speaks, and within which bounds."""
+
+    model: str = Field(
+        default="offline",
+        description="`offline`, `gemini`, `local:PATH` (transformers folder) or any `init_chat_model` string such as `openai:gpt-5`.",
+    )
+    planner_model: str = Field(default="gemini-3.1-pro-preview", description="Gemini model that plans and criticises.")
+    generator_model: str = Field(default="gemini-3.8-flash", description="Gemini model that writes candidates.")
+    candidates: int = Field(default=4, ge=1, le=16, description="Candidates a turn at most.")
+    timeout_seconds: float = Field(default=60.0, gt=0, description="Seconds one model call may take.")
+    history_turns: int = Field(default=12, ge=0, le=100, description="Recent messages a model is shown.")
+
+
+class RuleSettings(_Section):
+    """The owner's hard rules, taken when a persona is created and immutable from then on (I8)."""
+
+    allowed_pet_names: tuple[str, ...] = Field(default=("宝贝",), description="The only pet names allowed.")
+    max_bubbles: int = Field(default=4, ge=1, le=10, description="Bubbles a reply at most.")
+    max_bubble_characters: int = Field(default=40, ge=8, le=500, description="Characters a bubble at most.")
+
+
+class ServerSettings(_Section):
+    """Where the web faces listen."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; the default is this machine alone.")
+    port: int = Field(default=8501, ge=1, le=65535, description="Port of the page and the API.")
+
+
+class Settings(BaseSettings):
+    """All settings. See the module docstring for where values come from."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CEM_RAG_", env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True
+    )
+
+    memory: Path = Field(default=Path("memory"), description="Folder of the memory.")
+    encoder: str = Field(
+        default="auto",
+        description="`auto` (by language), `embedded-zh`, `minilm-en`, `sentence-transformers:PATH_OR_NAME` or `gemini`.",
+    )
+    index: IndexKind = Field(default="auto", description="Kind of vector index; `auto` goes by size.")
+    device: str = Field(default="cpu", description="Torch device of models that need torch.")
+    google_api_key: SecretStr | None = Field(default=None, description="Key for Gemini; never logged.")
+    google_base_url: str | None = Field(default=None, description="Another address for the Gemini API.")
+    pack: PackSettings = PackSettings()
+    recall: RecallSettings = RecallSettings()
+    segment: SegmentSettings = SegmentSettings()
+    chat: ChatSettings = ChatSettings()
+    rules: RuleSettings = RuleSettings()
+    server: ServerSettings = ServerSettings()
