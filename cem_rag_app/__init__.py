@@ -1,1 +1,1 @@
-
+"""The engine: codecs, models, rules and measures. It knows no framework and no store."""

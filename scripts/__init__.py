@@ -1,1 +1,1 @@
-
+"""Thin mains: parse, call, print. Run them with ``python -m scripts.NAME``."""
