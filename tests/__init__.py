@@ -1,0 +1,1 @@
+"""Tests, importable so that suites can share fakes."""

@@ -1,0 +1,1 @@
+"""Hand-written fakes behind the ports."""
