@@ -1,0 +1,1 @@
+"""Compressed bytes to embeddings: teachers, students, training."""

@@ -1,0 +1,1 @@
+"""Text encoders whose vector spaces the compressed-domain students learn."""
