@@ -87,6 +87,7 @@ class ServerSettings(_Section):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; the default is this machine alone.")
     port: int = Field(default=8501, ge=1, le=65535, description="Port of the page and the API.")
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Bytes one HTTP request may carry.")
 
 
 class Settings(BaseSettings):

@@ -1,0 +1,1 @@
+"""The HTTP face: FastAPI, mounted under `/api`, documented at `/api/docs`."""

@@ -1,0 +1,54 @@
+"""Errors over HTTP: each names itself and says what to change; the status code tells whose turn it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cem_rag_app import errors
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+STATUS: tuple[tuple[type[errors.CemRagError], int], ...] = (
+    (errors.InputError, 422),
+    (errors.FilterError, 422),
+    (errors.MemoryMissingError, 404),
+    (errors.PersonaError, 409),
+    (errors.MemoryBusyError, 503),
+    (errors.SettingsError, 503),
+    (errors.MissingDependencyError, 503),
+    (errors.ChatModelError, 502),
+    (errors.DiskFullError, 507),
+    (errors.CemRagError, 500),
+)
+"""First match wins."""
+
+
+def status_of(error: errors.CemRagError) -> int:
+    """Return the HTTP status of an error of ours."""
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+def add_error_handlers(api: FastAPI) -> None:
+    """Answer every error of ours, and every invalid request, with an `ErrorBody`."""
+    from fastapi import HTTPException, Request
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
+
+    def body(status: int, name: str, message: str) -> JSONResponse:
+        return JSONResponse({"error": name, "message": message}, status_code=status)
+
+    @api.exception_handler(errors.CemRagError)
+    async def ours(request: Request, error: errors.CemRagError) -> JSONResponse:
+        return body(status_of(error), type(error).__name__, str(error))
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
+        )
+        return body(422, "InvalidRequest", f"{problems}. The request's form is documented at /api/docs.")
+
+    @api.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        return body(error.status_code, "HTTPError", str(error.detail))

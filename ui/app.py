@@ -1,0 +1,130 @@
+"""The composition root: the one place where a memory, its encoders, a voice and the faces are wired together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cem_rag_app.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from cem_rag_app.settings import Settings
+    from graphs.persona.chat import PersonaChat
+    from graphs.qa.ask import Answer
+    from stores.memory import Encoders, Memory
+
+
+class Services:
+    """What a face needs, opened when it is first asked for and once only; safe to share between threads.
+
+    Args:
+        settings: Every knob.
+        open_memory: Opens the memory.
+        make_chat: Makes the persona's chat out of it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        open_memory: Callable[[], Memory],
+        make_chat: Callable[[Memory], PersonaChat],
+    ) -> None:
+        self.settings = settings
+        self._open_memory = open_memory
+        self._make_chat = make_chat
+        self._lock = threading.RLock()
+        self._memory: Memory | None = None
+        self._chat: PersonaChat | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Services:
+        """Wire the real parts. Nothing is opened yet."""
+        return cls(settings, open_memory=lambda: open_memory(settings), make_chat=lambda m: make_chat(m, settings))
+
+    @property
+    def memory(self) -> Memory:
+        """The open memory.
+
+        Raises:
+            MemoryMissingError: There is none in the folder.
+        """
+        with self._lock:
+            if self._memory is None:
+                self._memory = self._open_memory()
+            return self._memory
+
+    @property
+    def chat(self) -> PersonaChat:
+        """The persona's chat, in the voice that the settings name."""
+        with self._lock:
+            if self._chat is None:
+                self._chat = self._make_chat(self.memory)
+            return self._chat
+
+    def ask(self, question: str) -> Answer:
+        """Answer a question from the documents of the memory, citing chunks."""
+        from graphs.qa.ask import ask
+
+        return ask(self.memory, question, self.settings)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        with self._lock:
+            if self._memory is not None:
+                self._memory.close()
+            self._memory = self._chat = None
+
+
+def encoder_factory(settings: Settings) -> Callable[[str], Encoders]:
+    """Return what makes a memory's two encoders from the name its profile holds.
+
+    A query is text and goes to the text encoder; a chunk is a compressed frame and goes to the compressed encoder
+    trained for that text encoder's space.
+    """
+
+    def make(name: str) -> Encoders:
+        from cem_rag_app.cem.encoder import CompressedEncoder, shipped_checkpoint
+        from cem_rag_app.cem.teachers.registry import load_teacher
+        from stores.memory import Encoders
+
+        own = settings.memory / "model"
+        checkpoint = own if (own / "config.json").exists() else shipped_checkpoint(name)
+        if checkpoint is None:
+            raise CheckpointError(
+                f"No compressed encoder is shipped for the text encoder {name!r}.",
+                remedy=f"Train one: cem-rag train cem --encoder {name} --memory {settings.memory}",
+            )
+        key = settings.google_api_key.get_secret_value() if settings.google_api_key else None
+        query = load_teacher(name, device=settings.device, api_key=key, base_url=settings.google_base_url)
+        return Encoders(query=query, document=CompressedEncoder.from_pretrained(checkpoint))
+
+    return make
+
+
+def open_memory(settings: Settings) -> Memory:
+    """Open the memory in ``settings.memory``."""
+    from stores.memory import Memory
+
+    return Memory.open(settings.memory, encoders=encoder_factory(settings), settings=settings)
+
+
+def make_chat(memory: Memory, settings: Settings) -> PersonaChat:
+    """Give the persona the voice that ``settings.chat.model`` names."""
+    from graphs.persona.chat import PersonaChat
+
+    return PersonaChat(memory, make_voice(memory, settings), settings)
+
+
+def make_voice(memory: Memory, settings: Settings) -> Any:
+    """Return the offline voice or one that speaks through chat models."""
+    if settings.chat.model == "offline":
+        from graphs.persona.offline import OfflineVoice
+
+        return OfflineVoice(memory)
+    from graphs.models import chat_model
+    from graphs.persona.llm import ModelVoice
+
+    planner = chat_model(settings, "plan")
+    return ModelVoice(planner=planner, generator=chat_model(settings, "generate"), critic=planner)
