@@ -36,7 +36,8 @@ Each message says what happened, where, and what to do next.
     │   ├── MemoryCorruptError        a file is torn or damaged
     │   ├── DiskFullError             no space left; what was acknowledged is safe
     │   └── FilterError               a search filter that cannot be understood
-    └── PersonaError                  a change to the immutable part of a persona was refused
+    ├── PersonaError                  a change to the immutable part of a persona was refused
+    └── ServiceError                  the HTTP service refused or could not be reached
 """
 
 from __future__ import annotations
@@ -186,3 +187,7 @@ class FilterError(StoreError):
 
 class PersonaError(CemRagError):
     """A change to the immutable part of a persona was refused."""
+
+
+class ServiceError(CemRagError):
+    """The HTTP service refused or could not be reached; the message is the service's own."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel
 
-from cem_rag_app.errors import CemRagError
+from cem_rag_app.errors import ServiceError
 from ui.wire import (
     BuildRequest,
     Built,
@@ -25,10 +25,6 @@ from ui.wire import (
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class ServiceError(CemRagError):
-    """The service refused or could not be reached; the message says what to change."""
-
-
 class Client:
     """Calls the API.
 
@@ -42,7 +38,8 @@ class Client:
         self, base_url: str, *, timeout: float = 120.0, transport: httpx.BaseTransport | None = None
     ) -> None:
         # A proxy from the environment has no business between two ends of one process.
-        self._http = httpx.Client(base_url=base_url, timeout=timeout, transport=transport, trust_env=False)
+        self._http = httpx.Client(base_url=base_url, transport=transport, trust_env=False)
+        self._timeout = timeout
 
     def chat(self, text: str, *, conversation: str = "default", turn_id: str | None = None) -> ChatReply:
         """Say something; returns once both sides of the turn are remembered."""
@@ -73,9 +70,8 @@ class Client:
 
     def build(self, *, limit: int = 0, batch_size: int = 24) -> Built:
         """Compress, embed and index what is missing; returns when it is done."""
-        return self._call(
-            "POST", "/rag/index/build", Built, body=BuildRequest(limit=limit, batch_size=batch_size), timeout=None
-        )
+        body = BuildRequest(limit=limit, batch_size=batch_size)
+        return self._call("POST", "/rag/index/build", Built, body=body, patient=True)
 
     def close(self) -> None:
         """Close the connections."""
@@ -97,11 +93,15 @@ class Client:
         *,
         params: dict[str, str | int] | None = None,
         body: BaseModel | None = None,
-        timeout: float | None | httpx._client.UseClientDefault = httpx.USE_CLIENT_DEFAULT,
+        patient: bool = False,
     ) -> Model:
         try:
             response = self._http.request(
-                method, path, params=params, json=None if body is None else body.model_dump(), timeout=timeout
+                method,
+                path,
+                params=params,
+                json=None if body is None else body.model_dump(),
+                timeout=None if patient else self._timeout,
             )
         except httpx.TransportError as error:
             raise ServiceError(
