@@ -1,1 +1,1 @@
-
+"""LangGraph state machines: the persona chat and the document questions."""

@@ -1,0 +1,1 @@
+"""The persona graph: remember, recall, plan, generate, criticise, enforce, remember."""

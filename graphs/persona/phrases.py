@@ -1,0 +1,34 @@
+"""The few words that are not learned: neutral lines of last resort and frames to give a user their own words back.
+
+They stand in ``phrases.zh.json`` beside this module and can be edited there.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Phrases(BaseModel):
+    """What ``phrases.zh.json`` holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    neutral: tuple[str, ...]
+    """Said when not one line of the person's own obeys the rules."""
+    unsure: tuple[str, ...]
+    """Marks of a line that admits not knowing; the lines themselves are the person's."""
+    unsure_fallback: tuple[str, ...]
+    """Said when the person never admitted not knowing anything."""
+    echo_openings: tuple[str, ...]
+    """Openings that give the user their own words back; one the person uses is preferred."""
+    echo_endings: tuple[str, ...]
+
+
+@cache
+def phrases() -> Phrases:
+    """The phrases that ship with the package."""
+    text = resources.files("graphs.persona").joinpath("phrases.zh.json").read_text("utf-8")
+    return Phrases.model_validate_json(text)

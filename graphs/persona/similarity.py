@@ -1,0 +1,47 @@
+"""How alike two texts are, in the space the memory's queries live in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from cem_rag_app.persona.scoring import Similarity, character_similarity
+from cem_rag_app.schema import FloatArray
+from graphs.persona.state import PersonaMemory
+
+Encode = Callable[[Sequence[str]], FloatArray]
+"""Texts -> (n, d) float32, unit rows."""
+
+CACHE_LIMIT = 4_096
+
+
+class EncoderSimilarity:
+    """Cosine of an encoder's vectors; each text is encoded once while it stays in the cache."""
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+        self._cache: dict[str, FloatArray] = {}
+
+    def __call__(self, left: Sequence[str], right: Sequence[str], /) -> FloatArray:
+        """Return (len(left), len(right)) float32 cosines."""
+        if not left or not right:
+            return np.zeros((len(left), len(right)), dtype=np.float32)
+        return self.vectors(left) @ self.vectors(right).T
+
+    def vectors(self, texts: Sequence[str]) -> FloatArray:
+        """(n, d) float32, unit rows."""
+        cache = self._cache
+        missing = [text for text in dict.fromkeys(texts) if text not in cache]
+        fresh = dict(zip(missing, self._encode(missing), strict=True)) if missing else {}
+        rows = [fresh[text] if text in fresh else cache[text] for text in texts]
+        if len(cache) + len(fresh) > CACHE_LIMIT:
+            self._cache = cache = {}
+        cache.update(fresh)
+        return np.stack(rows)
+
+
+def memory_similarity(memory: PersonaMemory) -> Similarity:
+    """The similarity a memory's own encoder gives; character n-grams when it offers none."""
+    encode = getattr(memory, "encode_queries", None)
+    return EncoderSimilarity(encode) if encode is not None else character_similarity
