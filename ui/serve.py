@@ -40,7 +40,7 @@ def create_app(services: Services) -> App:
 
     def healthz(request: Request) -> Response:
         answer = health(services)
-        return answer if isinstance(answer, Response) else JSONResponse(answer.model_dump())
+        return JSONResponse(answer.model_dump(), status_code=200 if answer.status == "ok" else 503)
 
     @asynccontextmanager
     async def lifespan(app: App) -> AsyncIterator[dict[str, Any]]:

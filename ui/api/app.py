@@ -6,8 +6,7 @@ import dataclasses
 import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, HTTPException, Query, Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cem_rag_app import schema
@@ -118,17 +117,19 @@ def create_api(services: Services) -> FastAPI:
         )
 
     @api.get("/healthz", responses={503: {"model": Health}})
-    def healthz() -> Health | JSONResponse:
-        """Tell whether the memory can be read."""
-        return health(services)
+    def healthz(response: Response) -> Health:
+        """Tell whether the memory can be read; 503 with the reason when it cannot."""
+        answer = health(services)
+        response.status_code = 200 if answer.status == "ok" else 503
+        return answer
 
     return api
 
 
-def health(services: Services) -> Health | JSONResponse:
-    """Open the memory and read from it; 503 with the reason when that fails."""
+def health(services: Services) -> Health:
+    """Open the memory and read from it."""
     try:
         services.memory.status()
     except CemRagError as error:
-        return JSONResponse(Health(status="unavailable", detail=str(error)).model_dump(), status_code=503)
+        return Health(status="unavailable", detail=str(error))
     return Health(status="ok")

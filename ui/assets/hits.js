@@ -1,0 +1,36 @@
+// What a turn recalled: lines as they were written, and each part of the score as a bar. Text only, never HTML.
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function bar(label, value) {
+  const row = element("div", "bar");
+  const track = element("span", "track"), fill = element("span", "fill");
+  fill.style.width = `${Math.round(100 * Math.max(0, Math.min(1, value)))}%`;
+  track.append(fill);
+  row.append(element("span", "label", label), track, element("span", "value", value.toFixed(2)));
+  return row;
+}
+
+function card(hit, strings) {
+  const node = element("article");
+  const lines = hit.lines.length ? hit.lines : [{ role: "user", speaker: "", text: hit.anchor }];
+  for (const line of lines) {
+    const row = element("p", line.role);
+    if (line.speaker) row.append(element("b", "", line.speaker), document.createTextNode(" "));
+    row.append(document.createTextNode(line.text));
+    node.append(row);
+  }
+  for (const part of ["semantic", "lexical", "recency", "retrieval"]) node.append(bar(strings[part], hit[`${part}_score`]));
+  return node;
+}
+
+export default function ({ parentElement, data }) {
+  const root = parentElement.querySelector(".hits");
+  root.replaceChildren(...data.hits.map((hit) => card(hit, data.strings)));
+  if (!data.hits.length) root.append(element("p", "none", data.strings.no_hits));
+}

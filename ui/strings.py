@@ -1,0 +1,44 @@
+"""Every word on the page, Chinese first, with English beside it where a stranger needs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TITLE = "CEM-RAG"
+
+MESSENGER = {
+    "list": "聊天记录",
+    "empty": "还没有消息，打个招呼吧。",
+    "earlier": "更早的消息",
+    "typing": "对方正在输入",
+    "mark": "标记这条不错",
+    "unmark": "取消标记",
+    "copy": "复制",
+}
+
+DISCLOSURE = "这是根据聊天记录做的模拟，不是{persona}本人。 A simulation, not the person."
+OFFLINE_VOICE = "离线声音：没有用语言模型，回复由记忆里的原话拼成。 Offline voice, no language model."
+
+INPUT = "说点什么…"
+
+MEMORY = "记忆"
+WHY = "为什么这么说"
+WHY_EMPTY = "说一句话，这里会显示这次回复想起了哪些往事。"
+HITS = {"semantic": "语义", "lexical": "词面", "recency": "时间", "retrieval": "合计", "no_hits": "没有想起什么。"}
+
+FAILED = "这句话没有得到回复。"
+RETRY = "重试"
+DROP = "放弃"
+
+NO_MEMORY = "这里还没有可以聊天的记忆。"
+NO_MEMORY_HELP = """cem-rag import 聊天记录.jsonl --as chat-jsonl --persona 名字
+cem-rag build
+cem-rag serve"""
+DOCUMENTS = "这份记忆里是文档，没有可以对话的人。请用命令行提问："
+DOCUMENTS_HELP = 'cem-rag ask "…"'
+
+
+def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what the side bar says of a memory: a label and a value each, for the figures that are there."""
+    labels = {"messages": "消息", "chunks": "片段", "packs": "压缩包"}
+    return [(label, f"{status[key]:,}") for key, label in labels.items() if isinstance(status.get(key), int)]
