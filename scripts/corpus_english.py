@@ -1,0 +1,133 @@
+"""English sources of the training corpus: prose from textbooks, abstracts, papers, news and documentation."""
+
+from __future__ import annotations
+
+import html
+import random
+import re
+from collections.abc import Callable, Iterator
+
+from scripts.corpus_git import Clone
+
+Record = tuple[str, str, str]
+"""``("passage", text, "")`` or ``(kind of pair, left, right)``."""
+
+OPENSTAX = "CC BY 4.0"
+_TAG = re.compile(r"<[^>]+>")
+_SPACE = re.compile(r"\s+")
+_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
+
+
+def sources() -> dict[str, tuple[str, Callable[[Clone], Iterator[Record]]]]:
+    """Repository name to its licence and reader."""
+    books = (
+        "anatomy-physiology", "american-government", "us-history", "chemistry-bundle", "astronomy",
+        "principles-economics-bundle", "microbiology", "business-ethics", "world-history", "introduction-philosophy",
+        "statistics", "physics", "introduction-anthropology", "college-physics-bundle", "introduction-sociology",
+        "psychology", "university-physics-bundle",
+    )  # fmt: skip
+    table: dict[str, tuple[str, Callable[[Clone], Iterator[Record]]]] = {
+        f"openstax/osbooks-{book}": (OPENSTAX, openstax) for book in books
+    }
+    table["LIAAD/KeywordExtractor-Datasets"] = ("research collections, see its README", keyword_collections)
+    table["python/peps"] = ("public domain or CC0", python_peps)
+    table["progit/progit2"] = ("CC BY-NC-SA 3.0", asciidoc_book)
+    table["nltk/nltk_data"] = ("per corpus; abc and state_union are read", nltk_corpora)
+    return table
+
+
+def openstax(clone: Clone) -> Iterator[Record]:
+    """Textbook modules (CNXML): paragraphs, and section title to paragraph pairs."""
+    for _, content in clone.read(clone.files("modules/", ".cnxml")):
+        document = content.decode("utf-8", "replace")
+        title = _plain(_first(r"<title>(.*?)</title>", document))
+        heading = title
+        for match in re.finditer(r"<title>(.*?)</title>|<para\b[^>]*>(.*?)</para>", document, re.S):
+            if match.group(1) is not None:
+                heading = _plain(match.group(1))
+                continue
+            # A formula leaves a hole in the sentence: such paragraphs are kept only when they are few.
+            body = match.group(2)
+            if body.count("<m:math") > 2:
+                continue
+            yield from prose(_plain(body), f"{title}: {heading}" if heading != title else title)
+
+
+def keyword_collections(clone: Clone) -> Iterator[Record]:
+    """Abstracts, papers, theses and news of the keyphrase collections; English ones only."""
+    english = ("Inspec", "citeulike180", "SemEval2010", "theses100", "500N-KPCrowd-v1.1", "wiki20", "www", "kdd",
+               "Nguyen2007", "SemEval2017", "fao30")  # fmt: skip
+    for name in english:
+        for _, text in clone.zipped(f"datasets/{name}.zip", ".txt"):
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            if not lines:
+                continue
+            # The first line is the title; papers wrap their lines, abstracts do not.
+            title = lines[0] if len(lines[0]) < 160 else ""
+            yield from prose(" ".join(lines[1:] if title else lines).replace("- ", "-"), title)
+
+
+def python_peps(clone: Clone) -> Iterator[Record]:
+    """Python enhancement proposals: prose paragraphs of the reStructuredText."""
+    for _, content in clone.read(clone.files("peps/pep-", ".rst")):
+        for block in content.decode("utf-8", "replace").split("\n\n"):
+            if re.match(r"[A-Z]", block) and "::" not in block and "\n    " not in block:
+                yield from prose(_SPACE.sub(" ", re.sub(r"[`*_|]+", "", block)).strip(), "")
+
+
+def asciidoc_book(clone: Clone) -> Iterator[Record]:
+    """A book in AsciiDoc: its prose paragraphs under their headings."""
+    for _, content in clone.read(clone.files("book/", ".asc")):
+        heading = ""
+        for block in content.decode("utf-8", "replace").split("\n\n"):
+            if block.startswith("="):
+                heading = block.splitlines()[0].strip("= ")
+            elif re.match(r"[A-Z]", block) and "----" not in block:
+                yield from prose(_SPACE.sub(" ", re.sub(r"[`*_+]+|\(\(\(.*?\)\)\)", "", block)).strip(), heading)
+
+
+def nltk_corpora(clone: Clone) -> Iterator[Record]:
+    """Science and rural news (ABC) and presidential addresses."""
+    for path in ("packages/corpora/abc.zip", "packages/corpora/state_union.zip"):
+        for _, text in clone.zipped(path, ".txt"):
+            for block in re.split(r"\n\s*\n|\r\n", text):
+                yield from prose(_SPACE.sub(" ", block).strip(), "")
+
+
+def prose(text: str, title: str) -> Iterator[Record]:
+    """Cut a text into chunks at sentence ends, most of 200 to 500 bytes; the first also pairs with its title."""
+    if len(text) < 120 or _looks_broken(text):
+        return
+    draw = random.Random(len(text) * 31 + ord(text[0]))
+    chunk, target, first = "", _target(draw), True
+    for sentence in _SENTENCE.split(text):
+        if chunk and len(chunk) + len(sentence) > target:
+            if len(chunk) >= 120:
+                yield "passage", chunk, ""
+                if title and first:
+                    yield "title", title, chunk
+                first = False
+            chunk, target = "", _target(draw)
+        chunk = f"{chunk} {sentence}".strip()[:2000]
+    if len(chunk) >= 120:
+        yield "passage", chunk, ""
+        if title and first:
+            yield "title", title, chunk
+
+
+def _target(draw: random.Random) -> int:
+    return draw.randint(500, 1100) if draw.random() < 0.12 else draw.randint(220, 520)
+
+
+def _looks_broken(text: str) -> bool:
+    letters = sum(character.isalpha() or character == " " for character in text)
+    return letters < 0.8 * len(text)
+
+
+def _plain(markup: str) -> str:
+    return _SPACE.sub(" ", html.unescape(_TAG.sub("", re.sub(r"<m:math.*?</m:math>", " ", markup, flags=re.S)))).strip()
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.S)
+    return found.group(1) if found else ""
