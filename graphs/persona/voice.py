@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cem_rag_app.persona.rules import HardRules, Violation
 from cem_rag_app.persona.scoring import Candidate
@@ -35,6 +35,16 @@ class Plan(_Answer):
     needs_facts: bool = Field(default=False, description="Whether the reply must rest on something remembered.")
     facts: tuple[str, ...] = Field(default=(), description="Remembered lines the reply must not contradict.")
 
+    @field_validator("candidates", mode="before")
+    @classmethod
+    def _bounded_candidates(cls, value: Any) -> Any:
+        return max(1, min(16, value)) if isinstance(value, int) else value
+
+    @field_validator("bubbles", mode="before")
+    @classmethod
+    def _bounded_bubbles(cls, value: Any) -> Any:
+        return max(1, min(10, value)) if isinstance(value, int) else value
+
 
 class Verdict(_Answer):
     """The critic's word on one candidate."""
@@ -42,6 +52,14 @@ class Verdict(_Answer):
     index: int = Field(ge=0, description="Position of the candidate in the list shown, from 0.")
     fit: float = Field(ge=0, le=1, description="How well it answers what was said now, 0 to 1.")
     reason: str = Field(default="", description="Why, in one sentence.")
+
+    @field_validator("fit", mode="before")
+    @classmethod
+    def _share(cls, value: Any) -> Any:
+        """Models asked for 0 to 1 sometimes answer out of 10 or 100."""
+        if isinstance(value, int | float) and 1 < value <= 100:
+            return value / (10 if value <= 10 else 100)
+        return value
 
 
 class Critique(_Answer):
