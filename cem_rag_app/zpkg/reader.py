@@ -150,7 +150,7 @@ def _read_table(get_bytes: Callable[[int, int], bytes], header: Header) -> memor
     lengths = np.diff(ends.astype(np.int64))
     if ends[0] != header.frames_start or (lengths < SMALLEST_FRAME).any():
         raise OffsetError("The offset table decreases or points outside the frames.", remedy=_RESTORE)
-    return memoryview(ends)  # indexing it gives plain int, and faster than an array does
+    return ends.data  # indexing it gives plain int, and faster than an array does
 
 
 _CATALOG = "Run `cem-rag check`: the catalog points at a chunk that is not there."

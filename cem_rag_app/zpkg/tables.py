@@ -17,7 +17,7 @@ _FIXED_BYTES = 8
 _REPEAT_BYTES = 12
 _REMEDY = "Use a dictionary made by train_dictionary, or none."
 
-# (largest accuracy log, largest symbol) of the three FSE tables, in their order in a dictionary (RFC 8878, 3.1.1.3.2.1).
+# Largest accuracy log and largest symbol of the three FSE tables, in a dictionary's order (RFC 8878, 3.1.1.3.2.1).
 _FSE_LIMITS = ((8, 31), (9, 52), (9, 35))
 
 

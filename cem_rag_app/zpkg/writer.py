@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-import os
 import sys
-import tempfile
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
@@ -16,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from cem_rag_app.errors import DiskFullError, PackFullError, ZpkgError
+from cem_rag_app.errors import PackFullError, ZpkgError
 from cem_rag_app.zpkg.dictionary import Dictionary
+from cem_rag_app.zpkg.files import create_temporary, discard, full_disk_named, publish
 from cem_rag_app.zpkg.frame import check_frame
 from cem_rag_app.zpkg.layout import HEADER_BYTES, LARGEST_PACK, OFFSET_BYTES, Header
 
 _PIECE = 1 << 20
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +67,13 @@ class PackWriter:
         _ = dictionary.layout
         self.path = Path(path)
         self.dictionary = dictionary
-        self._create = create or _create_temporary
+        self._create = create or create_temporary
         self._largest = min(largest, LARGEST_PACK)
         self._starts = array("I" if array("I").itemsize == OFFSET_BYTES else "L")  # relative to the first frame
         self._frames_size = 0
         self._frames_crc32 = 0
         self._open = True
-        with _named(self.path):
+        with full_disk_named(self.path):
             self._spool = self._create(self.path.parent)
 
     def add(self, frame: bytes) -> int:
@@ -94,7 +91,7 @@ class PackWriter:
         size = self._size(index + 1, self._frames_size + len(frame))
         if size > self._largest:
             raise PackFullError(f"{self.path} would have {size} bytes.", remedy="Seal it and start another pack.")
-        with _named(self.path):
+        with full_disk_named(self.path):
             self._spool.write(frame)
         self._starts.append(self._frames_size)
         self._frames_size += len(frame)
@@ -110,16 +107,13 @@ class PackWriter:
         if not self._open:
             raise ZpkgError(f"{self.path} is already sealed.", remedy="Packs are immutable: write another one.")
         digest = hashlib.sha256()
-        with _named(self.path), contextlib.ExitStack() as cleanup:
+        with full_disk_named(self.path), contextlib.ExitStack() as cleanup:
             target = self._create(self.path.parent)
-            cleanup.callback(_discard, target)
+            cleanup.callback(discard, target)
             for piece in self._pieces():
                 digest.update(piece)
                 target.write(piece)
-            target.flush()
-            os.fsync(target.fileno())
-            Path(target.name).replace(self.path)
-            _sync_folder(self.path.parent)
+            publish(target, self.path)
         self.close()
         size = self._size(len(self._starts), self._frames_size)
         return PackInfo(self.path, len(self._starts), size, digest.hexdigest())
@@ -128,7 +122,7 @@ class PackWriter:
         """Give up what is not sealed."""
         if self._open:
             self._open = False
-            _discard(self._spool)
+            discard(self._spool)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -166,39 +160,3 @@ class PackWriter:
         self._spool.seek(0)
         while piece := self._spool.read(_PIECE):
             yield piece
-
-
-def _create_temporary(folder: Path) -> BinaryIO:
-    # Named after the pack's folder, removed by _discard; a crash leaves only a *.zpkg.tmp that nobody reads.
-    return tempfile.NamedTemporaryFile("w+b", dir=folder, suffix=".zpkg.tmp", delete=False)  # type: ignore[return-value]
-
-
-def _discard(file: BinaryIO) -> None:
-    """Close and remove a temporary file; one that was renamed into place is no longer under its name."""
-    with contextlib.suppress(OSError):  # closing flushes, and a full disk fails again: what is given up needs no bytes
-        file.close()
-    Path(file.name).unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows has no folder handles to sync and journals the rename itself."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """A full disk is named as what it is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise DiskFullError(
-                f"No space left while writing {path}; no half-written pack is left.",
-                remedy="Free some space and try again.",
-            ) from error
-        raise
