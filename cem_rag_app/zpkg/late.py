@@ -91,12 +91,13 @@ def _decompress_carefully(decompressor: zstandard.ZstdDecompressor, frame: bytes
 
 def _decompressor(dictionary: Dictionary) -> zstandard.ZstdDecompressor:
     """This thread's decompressor for a dictionary: preparing one costs more than a thousand chunks."""
-    kept: OrderedDict[bytes, zstandard.ZstdDecompressor] | None = getattr(_local, "decompressors", None)
+    kept: OrderedDict[str, zstandard.ZstdDecompressor] | None = getattr(_local, "decompressors", None)
     if kept is None:
         kept = _local.decompressors = OrderedDict()
-    found = kept.get(dictionary.data)
+    # By digest, not by bytes: packs that share a dictionary hold equal copies, and comparing those is slow.
+    found = kept.get(dictionary.digest)
     if found is None:
-        found = kept[dictionary.data] = _new_decompressor(dictionary)
+        found = kept[dictionary.digest] = _new_decompressor(dictionary)
         if len(kept) > _DICTIONARIES_KEPT:
             kept.popitem(last=False)
     return found
