@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cem_rag_app.errors import CheckpointError
 
@@ -113,18 +113,6 @@ def open_memory(settings: Settings) -> Memory:
 def make_chat(memory: Memory, settings: Settings) -> PersonaChat:
     """Give the persona the voice that ``settings.chat.model`` names."""
     from graphs.persona.chat import PersonaChat
+    from graphs.persona.voices import voice_for
 
-    return PersonaChat(memory, make_voice(memory, settings), settings)
-
-
-def make_voice(memory: Memory, settings: Settings) -> Any:
-    """Return the offline voice or one that speaks through chat models."""
-    if settings.chat.model == "offline":
-        from graphs.persona.offline import OfflineVoice
-
-        return OfflineVoice(memory)
-    from graphs.models import chat_model
-    from graphs.persona.llm import ModelVoice
-
-    planner = chat_model(settings, "plan")
-    return ModelVoice(planner=planner, generator=chat_model(settings, "generate"), critic=planner)
+    return PersonaChat(memory, voice_for(memory, settings), settings)

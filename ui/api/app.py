@@ -13,6 +13,7 @@ from cem_rag_app import schema
 from cem_rag_app.errors import CemRagError
 from ui.api.errors import add_error_handlers
 from ui.api.limits import BodyLimit
+from ui.serve import LOOPBACK
 from ui.wire import (
     MAX_TEXT,
     BuildRequest,
@@ -33,7 +34,6 @@ from ui.wire import (
 if TYPE_CHECKING:
     from ui.app import Services
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DESCRIPTION = """A memory that is stored compressed, searched compressed, and opened only where it is recalled.
 
 Everything returned under `text` is plain text somebody wrote: show it as text, never as HTML or Markdown."""

@@ -1,4 +1,4 @@
-"""A request's body is bounded before it is read."""
+"""A request's body is bounded before anything parses it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class BodyTooLargeError(Exception):
-    """More bytes arrived than allowed; stays inside this module."""
-
-
 class BodyLimit:
-    """ASGI middleware: answers 413 to a body of more than ``limit`` bytes, declared or streamed."""
+    """ASGI middleware: answers 413 to a body of more than ``limit`` bytes, whether declared or streamed."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self.app = app
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, counting."""
+        """Read the body up to the limit, then pass it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -29,28 +25,27 @@ class BodyLimit:
         if not declared.isdigit() or int(declared) > self.limit:
             await self._refuse(send)
             return
-        seen = 0
-        started = False
-
-        async def counted() -> Message:
-            nonlocal seen
+        body = b""
+        more = True
+        while more:
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.limit:
-                raise BodyTooLargeError
-            return message
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self.limit:
+                await self._refuse(send)
+                return
+        unread = True
 
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
+        async def replay() -> Message:
+            nonlocal unread
+            if unread:
+                unread = False
+                return {"type": "http.request", "body": body, "more_body": False}
+            return await receive()
 
-        try:
-            await self.app(scope, counted, watched)
-        except BodyTooLargeError:
-            if started:
-                raise
-            await self._refuse(send)
+        await self.app(scope, replay, send)
 
     async def _refuse(self, send: Send) -> None:
         body = json.dumps(

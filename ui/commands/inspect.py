@@ -1,0 +1,93 @@
+"""`preview`, `status` and `check`: looking into a memory without changing it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ui.commands.common import emit, human_bytes, json_option, memory_option, services_for, settings_for
+
+if TYPE_CHECKING:
+    from cem_rag_app.schema import Hit
+
+
+@click.command()
+@click.argument("text")
+@click.option("-k", type=click.IntRange(1, 200), help="Hits.  [default: the setting recall.k]")
+@memory_option
+@json_option
+def preview(text: str, k: int | None, memory: Path | None, as_json: bool) -> None:
+    """Show what a text would recall, with scores."""
+    from cem_rag_app.schema import Query
+
+    settings = settings_for(memory)
+    with services_for(settings) as services:
+        hits = services.memory.recall(Query(text=text, k=k or settings.recall.k))
+    from ui.wire import HitOut, Preview
+
+    data = Preview(query=text, hits=[HitOut.of(hit) for hit in hits]).model_dump()
+    emit(data, as_json=as_json, lines=lambda: _hits(hits))
+
+
+def _hits(hits: list[Hit]) -> Iterator[str]:
+    if not hits:
+        yield "Nothing is recalled. Is the memory built? cem-rag status"
+    for number, hit in enumerate(hits, start=1):
+        day = time.strftime("%Y-%m-%d", time.localtime(hit.timestamp)) if hit.timestamp else ""
+        parts = f"semantic {hit.semantic_score:.2f}, lexical {hit.lexical_score:.2f}, recency {hit.recency_score:.2f}"
+        yield f"{number}. {hit.retrieval_score:.3f}  ({parts})  {hit.item_id}  {day}".rstrip()
+        if hit.segment:
+            for line in hit.segment.messages:
+                mark = ">" if line.message_id == hit.segment.anchor.message_id else " "
+                yield f"   {mark} {line.speaker}: {line.text}"
+        else:
+            yield f"     {' '.join(hit.text.split())}"
+
+
+@click.command()
+@memory_option
+@json_option
+def status(memory: Path | None, as_json: bool) -> None:
+    """Say what the memory holds and how large it is."""
+    with services_for(settings_for(memory)) as services:
+        data = services.memory.status()
+    emit(data, as_json=as_json, lines=lambda: _plain(data))
+
+
+def _plain(data: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Write nested figures as lines; what is counted in bytes also as KiB or MiB."""
+    for name, value in data.items():
+        label = f"{indent}{name.replace('_', ' ')}:"
+        if isinstance(value, dict):
+            yield label
+            yield from _plain(value, indent + "  ")
+        elif isinstance(value, int) and not isinstance(value, bool) and ("bytes" in name or indent and "byte" in name):
+            yield f"{label} {value:,} ({human_bytes(value)})"
+        else:
+            yield f"{label} {value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{label} {value}"
+
+
+@click.command()
+@memory_option
+@json_option
+@click.pass_context
+def check(ctx: click.Context, memory: Path | None, as_json: bool) -> None:
+    """Verify every file of the memory; exit code 1 when something is damaged."""
+    with services_for(settings_for(memory)) as services:
+        report = services.memory.check()
+    data = dataclasses.asdict(report)
+
+    def lines() -> Iterator[str]:
+        yield from _plain({name: value for name, value in data.items() if name != "problems"})
+        yield from (f"damaged: {problem}" for problem in data["problems"])
+        if not data["problems"]:
+            yield "Everything is as it was written."
+
+    emit(data, as_json=as_json, lines=lines)
+    if data["problems"]:
+        ctx.exit(1)
