@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 
 _MARKDOWN: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("code fence", re.compile(r"^\s*(?:```|~~~).*$", re.MULTILINE), ""),
+    ("code fence", re.compile(r"^\s*```.*$", re.MULTILINE), ""),
     ("heading", re.compile(r"^\s{0,3}#{1,6}\s+", re.MULTILINE), ""),
     ("quote", re.compile(r"^\s{0,3}>\s+", re.MULTILINE), ""),
     ("bullet", re.compile(r"^\s{0,6}(?:[-*+]\s+|[•●▪◦‣]\s*)(?=\S)", re.MULTILINE), ""),
     (
         "numbered list",
-        re.compile(r"^\s{0,6}(?:\d{1,2}[.、)）](?!\d)\s*|[(（]\d{1,2}[)）]\s*|[①-⑳]\s*)(?=\S)", re.MULTILINE),
+        re.compile(
+            r"^\s{0,6}(?:\d{1,2}[.、)）](?!\d)\s*|[(（]\d{1,2}[)）]\s*|[①-⑳]\s*|[一二三四五六七八九十]、)(?=\S)",
+            re.MULTILINE,
+        ),
         "",
     ),
     ("bold", re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),

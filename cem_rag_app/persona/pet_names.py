@@ -22,70 +22,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Name -> how each character is spelled. Anywhere in a line these are an endearment.
-_ALWAYS = (
-    "亲爱的", "宝宝", "宝贝", "宝贝儿", "小宝贝", "大宝贝", "乖宝贝", "老婆", "老公", "心肝", "小可爱", "甜心", "小甜甜",
-    "乖乖宝", "乖宝", "宝子", "宝儿", "小乖乖", "小宝宝", "媳妇儿", "媳妇", "老婆大人", "小心肝", "达令", "哈尼", "蜜糖",
-    "心肝宝贝", "小亲亲", "我的爱", "吾爱", "郎君", "夫君", "相公", "娘子", "爱妃", "老攻", "小祖宗", "卿卿",
-)  # fmt: skip
-# Everyday words too: an endearment only where they stand as an address.
-_ADDRESS = (
-    "宝", "亲", "亲亲", "乖乖", "崽", "崽崽", "囡囡", "小公主", "公主", "小仙女", "仙女", "小天使", "天使", "小乖",
-    "大宝", "小宝", "宝宝子", "美人", "女神", "男神", "饱饱", "小猪猪", "小朋友", "爱人",
-)  # fmt: skip
-_ENGLISH = (
-    "baby", "babe", "babes", "bae", "bb", "bby", "honey", "hon", "hunny", "darling", "dear", "dearest", "sweetheart",
-    "sweetie", "sweety", "hubby", "wifey", "cutie", "cutiepie", "sweetpie", "sugarplum", "pumpkin", "my love", "mylove",
-    "my angel", "beloved", "princess",
-)  # fmt: skip
+from cem_rag_app.persona.endearments import (
+    ADDRESS,
+    ADDRESS_LEFT,
+    ADDRESS_RIGHT,
+    ALWAYS,
+    FOLLOWED_BY,
+    HOMOPHONES,
+    KISS,
+    LATIN,
+    LEET,
+    LOOK_ALIKE,
+    ORDINARY,
+    OWN,
+    PINYIN,
+    PRECEDED_BY,
+    THIRD_PARTY,
+    TRADITIONAL,
+)
 
-_PINYIN = {
-    "亲": "qin", "爱": "ai", "的": "de", "宝": "bao", "贝": "bei", "儿": "er", "老": "lao", "婆": "po", "公": "gong",
-    "心": "xin", "肝": "gan", "甜": "tian", "乖": "guai", "媳": "xi", "妇": "fu", "小": "xiao", "可": "ke", "达": "da",
-    "令": "ling", "哈": "ha", "尼": "ni", "囡": "nan", "崽": "zai", "大": "da", "子": "zi", "攻": "gong",
-}  # fmt: skip
-_HOMOPHONES = {
-    "亲": "亲侵钦秦", "爱": "爱耐艾愛碍", "的": "的哒滴底得地嘚", "宝": "宝饱堡葆", "老": "老佬劳脑", "婆": "婆泼嘙",
-    "公": "公工攻宫", "心": "心芯新", "肝": "肝甘干", "甜": "甜恬", "贝": "贝呗背", "媳": "媳息", "妇": "妇妇福",
-}  # fmt: skip
-# A homophone pair that is an ordinary word is no disguise.
-_ORDINARY = frozenset({"饱饱", "老工", "劳工", "老宫", "新干", "心干", "心甘", "新甘", "恬心", "饱子", "堡子", "劳婆", "亲爱地", "饱儿"})  # fmt: skip
-_TRADITIONAL = str.maketrans("親愛寶貝達兒婦們嬌", "亲爱宝贝达儿妇们娇")
-_LOOK_ALIKE = str.maketrans("аеорсухіѕԁ", "aeopcyxisd")
-_LEET = str.maketrans("04531@$", "oasel" + "as")
+_LETTER = r"[a-z\u3400-\u9fff]"
 _SEPARATOR = r"[^a-z\u3400-\u9fff]"
-_THIRD_PARTY = re.compile(
-    r"(?:[他她它谁]|别人|人家|同事|老板|朋友|闺蜜|室友|邻居|老师|姐|哥|弟|妹|叔|婶|姨|舅|姑|妈|爸|领导|客户|司机|表嫂)"
-    r"们?(?:的|家的?|有)?$|(?<![我你咱])的$|[个只名位怀生养带娶讨怕]$|[它她他家]$"
-)
-_MINE = re.compile(r"(?:我|咱)(?:家|们)?的?$")
-_LONGER_WORDS = {
-    "老公": ("司", "园", "寓", "房", "交", "路", "安", "社", "鸡", "式", "示", "共", "开", "众"),
-    "老婆": ("饼", "本"),
-    "宝宝": ("巴士", "椅", "霜", "树", "车", "辅食", "照"),
-    "宝贝儿": ("子",),
-    "宝子": (),
-    "心肝": ("脾", "肺"),
-    "甜心": ("教主",),
-    "娘子": ("军",),
-    "bb": ("霜", "机", "弹", "肥", "cream", "枪"),
-    "honey": ("mustard", "butter"),
-    "dear": ("god",),
-    "baby": ("shower", "face"),
-}
-_BEFORE_LONGER = {
-    "bb": ("别", "少", "瞎", "在"),
-    "dear": ("oh ",),
-    "宝儿": (),
-    "宝子": ("元", "珠"),
-    "老婆": (),
-    "媳妇": ("儿",),
-}
-_ADDRESS_RIGHT = re.compile(r"(?:$|[^a-z0-9\u3400-\u9fff]|[你我咱您]|(?:快|早|晚|在吗|在不|别|们|呀|啊|哟|哎))")
-_ADDRESS_LEFT = re.compile(
-    r"(?:^|[^a-z0-9\u3400-\u9fff]|[了啦呀吧哦嘛呢哈啊嗯哎欸诶喂嘿嗨]|我的|我家|晚安|早安|早上好|[想爱]你|谢谢|拜拜|好的|乖|叫你|喊你)$"
-)
-_KISS = re.compile(r"^(?:[你我它他她]|一[下口]|抱抱|额|脸|嘴|猫)")
+_GAPS = re.compile(rf"{_SEPARATOR}+")
+_PAUSE = re.compile(r"[\s，。,.!?！？、;；:：…~～]+")
+_LONGEST_GAP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +58,10 @@ class Found:
 
 def normalise(text: str) -> str:
     """Undo width, case, tone marks, traditional spelling and look-alike letters; the words stay."""
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_LOOK_ALIKE)
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(LOOK_ALIKE)
     plain = "".join(c for c in unicodedata.normalize("NFD", folded) if not unicodedata.combining(c))
-    plain = unicodedata.normalize("NFC", plain).translate(_TRADITIONAL)
-    return re.sub(r"(?<=[a-z])[0-9@$](?=[a-z])", lambda m: m.group().translate(_LEET), plain)
+    plain = unicodedata.normalize("NFC", plain).translate(TRADITIONAL)
+    return re.sub(r"(?<=[a-z])[0-9@$](?=[a-z])", lambda m: m.group().translate(LEET), plain)
 
 
 def find_pet_names(bubbles: Sequence[str], allowed: Sequence[str] = ()) -> list[Found]:
@@ -134,7 +94,7 @@ def address_forms(text: str) -> set[str]:
 
 def _matches(text: str) -> Iterator[tuple[int, int, str]]:
     """Candidate matches that survive the policy, leftmost first, then the longest name."""
-    spans = []
+    spans: list[tuple[int, int, int, str]] = []
     for name, pattern in _patterns():
         spans.extend((m.start(), -len(name), m.end(), name) for m in pattern.finditer(text) if _counts(text, m, name))
     for start, _, end, name in sorted(spans):
@@ -143,10 +103,14 @@ def _matches(text: str) -> Iterator[tuple[int, int, str]]:
 
 @lru_cache(maxsize=1)
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """One pattern a name: its characters, each in every spelling, with separators allowed between."""
-    patterns = [(name, re.compile(_han_pattern(name))) for name in (*_ALWAYS, *_ADDRESS)]
-    patterns += [(name, re.compile(_english_pattern(name))) for name in _ENGLISH]
-    return tuple(patterns)
+    """Patterns of every name: its characters in every spelling, or its letters, with separators allowed between."""
+    names = (*ALWAYS, *ADDRESS)
+    patterns = [(name, _han_pattern(name)) for name in names]
+    patterns += [(name, _latin_pattern(name)) for name in LATIN]
+    # Letters spelled out one by one (q i n a i d e) escape the syllables above.
+    spelled = {name: [PINYIN[c] for c in name] for name in names if len(name) > 1 and set(name) <= PINYIN.keys()}
+    patterns += [(name, _latin_pattern("".join(syllables))) for name, syllables in spelled.items()]
+    return tuple((name, re.compile(pattern)) for name, pattern in patterns)
 
 
 def _han_pattern(name: str) -> str:
@@ -154,54 +118,63 @@ def _han_pattern(name: str) -> str:
         return name
     pieces = []
     for index, character in enumerate(name):
-        spellings = [f"[{_HOMOPHONES.get(character, character)}]"]
-        if character in _PINYIN:
+        spellings = [f"[{HOMOPHONES.get(character, character)}]"]
+        if character in PINYIN:
             first = r"(?<![a-z])" if index == 0 else ""
             last = r"(?![a-z])" if index == len(name) - 1 else ""
-            spellings.append(f"{first}{_PINYIN[character]}{last}")
+            spellings.append(f"{first}{PINYIN[character]}{last}")
         pieces.append(f"(?:{'|'.join(spellings)})")
-    return f"{_SEPARATOR}{{0,6}}".join(pieces)
+    return f"{_SEPARATOR}{{0,{_LONGEST_GAP}}}".join(pieces)
 
 
-def _english_pattern(name: str) -> str:
-    letters = name.replace(" ", "")
-    return r"(?<![a-z])" + f"{_SEPARATOR}{{0,4}}".join(f"{letter}+" for letter in letters) + r"(?![a-z])"
+def _latin_pattern(word: str) -> str:
+    return r"(?<![a-z])" + f"{_SEPARATOR}{{0,4}}".join(f"{letter}+" for letter in word) + r"(?![a-z])"
 
 
 def _counts(text: str, match: re.Match[str], name: str) -> bool:
     """Whether a match is an endearment under the policy."""
     written = match.group()
     before, behind = text[: match.start()], text[match.end() :]
-    if written in _ORDINARY or behind.startswith(_LONGER_WORDS.get(name, ())):
+    if written in ORDINARY or behind.lstrip(" ").startswith(FOLLOWED_BY.get(name, ())):
         return False
-    if before.endswith(_BEFORE_LONGER.get(name, ())):
+    if before.endswith(PRECEDED_BY.get(name, ())):
         return False
-    if name in _ENGLISH:
-        return _whole_english(written, name)
-    if not _together(written, before, behind):
+    if re.fullmatch(r"[^\u3400-\u9fff]+", written) and not _one_latin_word(written):
         return False
-    if name in _ADDRESS:
-        if name == "亲亲" and _KISS.match(behind):
-            return False
-        return bool(_ADDRESS_LEFT.search(before) and _ADDRESS_RIGHT.match(behind))
-    return bool(_MINE.search(before)) or not _THIRD_PARTY.search(before)
+    if name in LATIN:
+        return True
+    if not _one_han_word(written, before, behind):
+        return False
+    if name in ADDRESS:
+        is_verb = name in ("亲", "亲亲") and KISS.match(behind)
+        return not is_verb and bool(ADDRESS_LEFT.search(before) and ADDRESS_RIGHT.match(behind))
+    return bool(OWN.search(before)) or not THIRD_PARTY.search(before)
 
 
-def _together(written: str, before: str, behind: str) -> bool:
-    """Whether characters with gaps between them are one name rather than the end of one clause and a next one's start.
+def _one_han_word(written: str, before: str, behind: str) -> bool:
+    """Whether characters with gaps are one name rather than the end of one clause and the start of the next.
 
-    ``人老，公司`` is none: the gap is a pause, and both sides go on. ``老 公``, ``亲.爱.的`` and ``老❤公司`` are.
+    ``人老，公司小`` is none: the gap is a pause, and both sides go on. ``老 公``, ``亲.爱.的`` and ``老❤公`` are.
     """
-    gaps = re.findall(rf"{_SEPARATOR}+", written)
-    if not gaps or any(not re.fullmatch(r"[\s，。,.!?！？、;；:：…~～]+", gap) for gap in gaps):
+    gaps = _GAPS.findall(written)
+    if not gaps or any(not _PAUSE.fullmatch(gap) for gap in gaps):
         return True
-    return not re.search(r"[a-z\u3400-\u9fff]$", before) or not re.match(r"[a-z\u3400-\u9fff]", behind)
+    return not re.search(rf"{_LETTER}$", before) or not re.match(_LETTER, behind)
 
 
-def _whole_english(written: str, name: str) -> bool:
-    """Whether letters with gaps are one word: none, between every letter, or a gap that no sentence has."""
-    gaps = re.findall(rf"{_SEPARATOR}+", written)
-    letters = len(name.replace(" ", ""))
-    if not gaps or len(gaps) == letters - 1 or (" " in name and written.split() == name.split()):
+def _one_latin_word(written: str) -> bool:
+    """Whether letters with gaps are one word: no gap, a gap after every letter or syllable, or one no sentence has.
+
+    Two letters with anything between them are no word (B2B).
+    """
+    gaps = _GAPS.findall(written)
+    letters = len(written) - sum(map(len, gaps))
+    if not gaps:
         return True
-    return all(re.fullmatch(r"[\s，。,.!?！？]+", gap) is None for gap in gaps)
+    if letters < 3:
+        return False
+    pieces = _GAPS.split(written)
+    syllables = {*PINYIN.values(), "my", "love", "angel"}
+    if len(gaps) == letters - 1 or all(piece in syllables for piece in pieces):
+        return True
+    return any(not _PAUSE.fullmatch(gap) for gap in gaps)

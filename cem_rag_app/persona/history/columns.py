@@ -14,8 +14,8 @@ _USUAL: dict[str, tuple[str, ...]] = {
         "from_name", "说话人", "发送者", "发送人", "发言人", "发件人", "昵称", "姓名", "名字", "角色", "人物",
     ),
     "text": (
-        "text", "content", "message", "msg", "body", "utterance", "str_content", "内容", "消息", "消息内容", "文本", "正文",
-        "聊天内容", "聊天记录", "话语",
+        "text", "content", "message", "msg", "body", "utterance", "str_content", "内容", "消息", "消息内容", "文本",
+        "正文", "聊天内容", "聊天记录", "话语",
     ),
     "time": (
         "time", "timestamp", "datetime", "date", "created_at", "sent_at", "create_time", "createtime", "str_time",
