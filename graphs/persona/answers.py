@@ -42,12 +42,14 @@ def read_answer(text: str, schema: type[Answer]) -> Answer | str:
 
 
 def content_of(message: Any) -> str:
-    """The text of a chat message, whose content may be a string or a list of parts."""
+    """The text of a chat message: a string, a list of parts, or the arguments of the tool call it answered with."""
     content = getattr(message, "content", message)
-    if isinstance(content, str):
-        return content
-    parts = (part if isinstance(part, str) else part.get("text", "") for part in content)
-    return "".join(parts)
+    if not isinstance(content, str):
+        content = "".join(part if isinstance(part, str) else part.get("text", "") for part in content)
+    calls = getattr(message, "tool_calls", None)
+    if not content.strip() and calls:
+        return json.dumps(calls[0]["args"], ensure_ascii=False)
+    return content
 
 
 def refusal_of(message: Any) -> str:

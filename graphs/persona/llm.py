@@ -140,8 +140,7 @@ class ModelVoice:
                 raise ChatModelError(
                     f"The chat model declined to answer ({refusal}).", remedy="Say it in other words, or go on."
                 )
-            if isinstance(raw, dict) and isinstance(raw.get("parsed"), schema):
-                return raw["parsed"]
+            # LangChain's own parse is not used: it completes truncated JSON, and half a bubble would be said.
             answer = read_answer(output, schema)
             if isinstance(answer, schema):
                 return answer

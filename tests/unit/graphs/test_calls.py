@@ -114,6 +114,6 @@ def test_what_looks_like_a_key_is_taken_out(secret: str) -> None:
 
 def test_a_call_that_never_returns_is_given_up() -> None:
     never = threading.Event()
-    with pytest.raises(ChatModelError, match="did not answer within 0.05 seconds"):
+    with pytest.raises(ChatModelError, match=r"did not answer within 0\.05 seconds"):
         call_model(RunnableLambda(lambda _: never.wait()), "?", timeout_seconds=0.05)
     never.set()

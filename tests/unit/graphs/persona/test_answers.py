@@ -61,6 +61,11 @@ def test_content_may_come_in_parts() -> None:
     assert content_of(AIMessage(content=["a", {"type": "text", "text": "b"}, {"type": "thinking"}])) == "ab"
 
 
+def test_a_model_that_answers_by_a_tool_call_is_read_too() -> None:
+    message = AIMessage(content="", tool_calls=[{"name": "Draft", "args": {"bubbles": ["好"]}, "id": "1"}])
+    assert read_answer(content_of(message), Draft) == Draft(bubbles=("好",))
+
+
 @pytest.mark.parametrize(
     ("content", "metadata", "reason"),
     [
