@@ -1,0 +1,176 @@
+"""The student: a bag of features with learned vectors, a small network behind it, unit rows. numpy and numba only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cem_rag_app.cem.pooling import pool_rows
+from cem_rag_app.cem.symbols.batch import extract_features
+from cem_rag_app.cem.symbols.features import BUCKETS, EDGES, LONGEST_GRAM, OPTIONS, PAIRS, build_lookup
+from cem_rag_app.cem.symbols.fse import Integers, Table
+from cem_rag_app.cem.symbols.parse import LIMIT, raise_frame_error
+from cem_rag_app.cem.symbols.tables import SharedTables
+from cem_rag_app.schema import FloatArray
+
+CountWeight = Literal["count", "log", "root"]
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Which features of a chunk are read.
+
+    Attributes:
+        edges: whether features may lie across the borders of spans.
+        longest_gram: ideograph n-grams up to this length, 1 to 3.
+        pairs: whether pairs of neighbouring words count.
+        buckets: rows for the letter n-grams of words outside the vocabulary; 0 drops such words.
+        count_weight: what a feature that occurs ``c`` times weighs: ``c``, ``1 + ln c`` or ``sqrt c``.
+    """
+
+    edges: bool = True
+    longest_gram: int = 3
+    pairs: bool = True
+    buckets: int = 8192
+    count_weight: CountWeight = "log"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureCounts:
+    """Features of ``n`` chunks, sparse: chunk ``i`` has rows ``indices[bounds[i]:bounds[i + 1]]``.
+
+    Attributes:
+        bounds: (n + 1,) int64.
+        indices: (m,) int32.
+        weights: (m,) float32, from the counts.
+    """
+
+    bounds: Integers
+    indices: Table
+    weights: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureReader:
+    """Compressed frames to feature counts.
+
+    Attributes:
+        hashes: (v,) int64, the vocabulary; a feature's row is its place here.
+        config: which features are read.
+    """
+
+    hashes: Integers
+    config: FeatureConfig
+    _keys: Integers = field(init=False)
+    _rows: Table = field(init=False)
+    _options: Integers = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = 1 << max(4, int(2 * self.hashes.size).bit_length())
+        keys = np.zeros(size, dtype=np.int64)
+        rows = np.zeros(size, dtype=np.int32)
+        build_lookup(np.ascontiguousarray(self.hashes), keys, rows)
+        options = np.zeros(OPTIONS + 1, dtype=np.int64)
+        options[EDGES] = self.config.edges
+        options[LONGEST_GRAM] = self.config.longest_gram
+        options[PAIRS] = self.config.pairs
+        options[BUCKETS] = self.config.buckets
+        options[OPTIONS] = self.hashes.size
+        object.__setattr__(self, "_keys", keys)
+        object.__setattr__(self, "_rows", rows)
+        object.__setattr__(self, "_options", options)
+
+    @property
+    def size(self) -> int:
+        """Rows a table for these features has."""
+        return int(self.hashes.size) + self.config.buckets
+
+    def read(self, frames: list[bytes], tables: SharedTables) -> FeatureCounts:
+        """Read the features of magicless frames that were made with one dictionary.
+
+        Raises:
+            FrameError: a frame is damaged; the message says which.
+        """
+        starts = np.zeros(len(frames) + 1, dtype=np.int64)
+        np.cumsum([len(frame) for frame in frames], out=starts[1:])
+        code, number, bounds, indices, counts = extract_features(
+            np.frombuffer(b"".join(frames), dtype=np.uint8),
+            starts,
+            tables.content,
+            tables.dictionary_id,
+            tables.huffman,
+            tables.fse,
+            tables.predefined,
+            tables.state,
+            self._options,
+            self._keys,
+            self._rows,
+            LIMIT,
+        )
+        if code < 0:
+            raise_frame_error(int(code), int(number))
+        return FeatureCounts(bounds, indices, _weigh(counts, self.config.count_weight))
+
+
+@dataclass(frozen=True, eq=False)
+class Student:
+    """Weights of a trained student.
+
+    ``x = pooled / |pooled|``, then ``x @ projection + relu(x @ inner + inner_bias) @ outer`` (the second term where
+    it was trained), scaled to length 1.
+
+    Attributes:
+        table: (rows, rank) int8, one vector a feature.
+        scales: (rows,) float32, what a row's integers are multiplied by.
+        projection: (rank, d) float32.
+        inner: (rank, h) float32 or None.
+        inner_bias: (h,) float32 or None.
+        outer: (h, d) float32 or None.
+        bias: (d,) float32, added before scaling.
+    """
+
+    table: NDArray[np.int8]
+    scales: FloatArray
+    projection: FloatArray
+    bias: FloatArray
+    inner: FloatArray | None = None
+    inner_bias: FloatArray | None = None
+    outer: FloatArray | None = None
+
+    @property
+    def dimension(self) -> int:
+        """Width of its vectors."""
+        return int(self.projection.shape[1])
+
+    def embed(self, features: FeatureCounts) -> FloatArray:
+        """Vectors of chunks from their features: ``(n, d)`` float32, unit rows.
+
+        A chunk without a known feature has the vector of ``bias``.
+        """
+        pooled: FloatArray = pool_rows(features.bounds, features.indices, features.weights, self.table, self.scales)
+        # Chunk by chunk sums and one product a row keep a vector independent of its batch-mates.
+        norms = np.sqrt(np.einsum("ij,ij->i", pooled, pooled))
+        pooled /= np.maximum(norms, 1e-12)[:, None]
+        out = pooled @ self.projection + self.bias
+        if self.inner is not None and self.inner_bias is not None and self.outer is not None:
+            out += np.maximum(pooled @ self.inner + self.inner_bias, 0.0) @ self.outer
+        lengths = np.sqrt(np.einsum("ij,ij->i", out, out))
+        silent = lengths < 1e-12
+        out /= np.where(silent, 1.0, lengths)[:, None]
+        if silent.any():
+            out[silent, 0] = 1.0
+        return np.ascontiguousarray(out, dtype=np.float32)
+
+
+def _weigh(counts: Table, kind: CountWeight) -> FloatArray:
+    values = counts.astype(np.float32)
+    if kind == "log":
+        return np.float32(1.0) + np.log(values)
+    return np.sqrt(values) if kind == "root" else values
