@@ -1,0 +1,170 @@
+"""The catalog file: connections, transactions, and database errors by their names here."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from cem_rag_app.errors import (
+    CemRagError,
+    DiskFullError,
+    MemoryBusyError,
+    MemoryCorruptError,
+    MemoryMissingError,
+    PersonaError,
+    StoreError,
+)
+from stores.catalog.migrations import SCHEMA_VERSION, check_version, migrate, schema_version
+
+FILE_NAME = "catalog.sqlite"
+_BUSY_SECONDS = 30.0
+_WAL_KEPT = 4 << 20
+_CODE_MASK = 0xFF  # SQLite's extended result codes carry the primary code in the low byte
+
+
+class Database:
+    """A SQLite file in write-ahead mode whose commits are durable: ``synchronous=FULL`` syncs each of them.
+
+    Many readers and one writer at a time, in any number of threads and processes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = _engine(path)
+        self._writing = self._engine.execution_options(writes=True)
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Open a catalog, and bring an older one up to date.
+
+        Raises:
+            MemoryMissingError: there is none.
+            MemoryVersionError: a newer release made it.
+            MemoryCorruptError: the file is no database.
+        """
+        missing = MemoryMissingError(
+            f"There is no memory in {path.parent}.",
+            remedy="Make one with `cem-rag import FILE --as FORMAT`, or name its folder with --memory DIR.",
+        )
+        if not path.is_file():
+            raise missing
+        database = cls(path)
+        try:
+            with database.read() as connection:
+                version = schema_version(connection)
+            check_version(version, path)
+            if version == 0:  # its creation was interrupted before the first commit: nothing was ever stored in it
+                raise missing
+            if version < SCHEMA_VERSION:
+                with database.write() as connection:
+                    migrate(connection, path)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent snapshot."""
+        with _named_errors(self.path), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: durable when the block is left, undone when it raises."""
+        with _named_errors(self.path), self._writing.connect() as connection, connection.begin():
+            yield connection
+
+    def shrink(self) -> None:
+        """Give free pages and the write-ahead log back to the disk.
+
+        Readers are not disturbed. With another writer at work it is left for the next time.
+        """
+        with _named_errors(self.path), contextlib.closing(self._engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            try:
+                cursor.execute("VACUUM")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & _CODE_MASK not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._engine.dispose()
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver's own transactions begin too late for a snapshot and never IMMEDIATE: begin is ours, below.
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+            f"journal_size_limit={_WAL_KEPT}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE: a writer waits for its turn here, where waiting works, not half-way through.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextlib.contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        named = _translate(error.orig, path)
+        if named is None:
+            raise
+        raise named from error
+    except sqlite3.Error as error:
+        named = _translate(error, path)
+        if named is None:
+            raise
+        raise named from error
+
+
+def _translate(error: BaseException | None, path: Path) -> CemRagError | None:
+    """The error of this project for one of SQLite's (https://www.sqlite.org/rescode.html), or None."""
+    code = getattr(error, "sqlite_errorcode", 0) & _CODE_MASK
+    if code == sqlite3.SQLITE_CONSTRAINT and "immutable" in str(error):
+        return PersonaError("The hard rules of a persona cannot be changed.", remedy="Create another memory.")
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFullError(
+            f"No space left while writing {path}; everything acknowledged before is safe.",
+            remedy="Free some space and try again.",
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return MemoryBusyError(
+            f"Another process has been writing to {path} for {_BUSY_SECONDS:.0f} seconds.", remedy="Try again."
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return MemoryCorruptError(
+            f"{path} is damaged ({error}).", remedy="Run `cem-rag check`, and restore the file from a copy."
+        )
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StoreError(
+            f"{path} cannot be read or written ({error}).",
+            remedy="Everything acknowledged before is in the file; look at the disk and the file's permissions.",
+        )
+    return None

@@ -1,0 +1,56 @@
+"""Full-text search over the terms that ``cem_rag_app.lexical`` makes: BM25 by SQLite's FTS5.
+
+FTS5's own tokenizers find nothing inside a run of Han characters, or miss words of two; so terms are made by us, at
+both ends, and FTS5 only keeps and ranks them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, column, literal_column, select, table, text
+
+from cem_rag_app.lexical import terms
+from stores.catalog.tables import chunks, items
+
+_LONGEST_QUERY = 200
+_lexical = table("lexical", column("rowid"))
+
+
+def stored_terms(document: str) -> str:
+    """What the full-text index keeps of a text: its terms, each one token for FTS5."""
+    return " ".join(_token(term) for term in terms(document))
+
+
+def lexical_search(
+    connection: Connection, query: str, limit: int, allowed: ColumnElement[bool] | None = None
+) -> dict[int, float]:
+    """The chunks that share terms with a query.
+
+    Args:
+        connection: a snapshot.
+        query: text; it is never compressed (I4).
+        limit: chunks at most.
+        allowed: condition on the tables ``chunks`` and ``items``.
+
+    Returns:
+        Chunk id -> BM25, larger is better; empty when the query has no term.
+    """
+    wanted = list(dict.fromkeys(_token(term) for term in terms(query)))[:_LONGEST_QUERY]
+    if not wanted:
+        return {}
+    rank: ColumnElement[float] = literal_column("lexical.rank")
+    statement = (
+        select(_lexical.c.rowid, rank)
+        # The join also leaves out rows of chunks that are gone.
+        .join_from(_lexical, chunks, chunks.c.chunk_id == _lexical.c.rowid)
+        .where(text("lexical MATCH :wanted").bindparams(wanted=" OR ".join(f'"{term}"' for term in wanted)))
+        .order_by(rank, _lexical.c.rowid)
+        .limit(limit)
+    )
+    if allowed is not None:
+        statement = statement.outerjoin(items, items.c.item_key == chunks.c.item_key).where(allowed)
+    return {row[0]: -row[1] for row in connection.execute(statement)}
+
+
+def _token(term: str) -> str:
+    """A term as FTS5 keeps it whole: letters and digits as they are, anything else spelled in hexadecimal."""
+    return term if term.isalnum() else "x" + term.encode().hex()

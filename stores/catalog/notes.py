@@ -1,0 +1,72 @@
+"""Small things kept beside the memory: its state, preferences, the persona's rules, marks and turn records."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.dialects.sqlite import insert
+
+from cem_rag_app.persona.rules import HardRules
+from stores.catalog.tables import feedback, memory_state, persona, preferences, turn_records
+
+
+def get_value(connection: Connection, key: str, *, table: Table = memory_state) -> Any:
+    """A JSON value, None when it was never set."""
+    value = connection.execute(select(table.c.value).where(table.c.key == key)).scalar()
+    return None if value is None else json.loads(value)
+
+
+def set_value(connection: Connection, key: str, value: Any, *, table: Table = memory_state) -> None:
+    """Set a JSON value."""
+    encoded = json.dumps(value, ensure_ascii=False)
+    statement = insert(table).values(key=key, value=encoded)
+    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": encoded}))
+
+
+def get_preference(connection: Connection, key: str) -> Any:
+    """What learning or the user set, None when they did not."""
+    return get_value(connection, key, table=preferences)
+
+
+def set_preference(connection: Connection, key: str, value: Any) -> None:
+    """Set what learning may change; it cannot reach the rules (I8)."""
+    set_value(connection, key, value, table=preferences)
+
+
+def store_rules(connection: Connection, rules: HardRules | None) -> None:
+    """Store the hard rules, once; triggers refuse every later change (I8)."""
+    connection.execute(persona.insert().values(id=1, rules="null" if rules is None else rules.model_dump_json()))
+
+
+def load_rules(connection: Connection) -> HardRules | None:
+    """The hard rules; None for a memory without a persona."""
+    stored = connection.execute(select(persona.c.rules)).scalar_one()
+    return None if stored == "null" else HardRules.model_validate_json(stored)
+
+
+def set_mark(connection: Connection, message_id: int, good: bool, now: float) -> None:
+    """Mark a message as good, or take the mark back."""
+    if good:
+        statement = insert(feedback).values(message_id=message_id, good=1, marked_at=now)
+        connection.execute(statement.on_conflict_do_nothing())
+    else:
+        connection.execute(feedback.delete().where(feedback.c.message_id == message_id))
+
+
+def marked_messages(connection: Connection) -> list[int]:
+    """Ids of the messages marked as good, in the order of marking."""
+    statement = select(feedback.c.message_id).order_by(feedback.c.marked_at, feedback.c.message_id)
+    return list(connection.execute(statement).scalars())
+
+
+def store_record(connection: Connection, turn_id: str, frame: bytes) -> None:
+    """Keep a turn's record; the last one wins."""
+    statement = insert(turn_records).values(turn_id=turn_id, frame=frame)
+    connection.execute(statement.on_conflict_do_update(index_elements=["turn_id"], set_={"frame": frame}))
+
+
+def load_record(connection: Connection, turn_id: str) -> bytes | None:
+    """The frame of a turn's record, None when there is none."""
+    return connection.execute(select(turn_records.c.frame).where(turn_records.c.turn_id == turn_id)).scalar()

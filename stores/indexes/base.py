@@ -1,0 +1,93 @@
+"""What every vector index does, and how one is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cem_rag_app.schema import FloatArray
+
+IndexName = Literal["flat", "hnsw", "ivf", "ivfpq", "rabitq"]
+IntArray = NDArray[np.int64]
+
+FLAT_UP_TO = 10_000
+"""Vectors up to which exact search answers within some ten milliseconds on one thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexParameters:
+    """Everything that shapes an index; saved beside it.
+
+    Attributes:
+        kind: how vectors are searched.
+        m: links of an HNSW node.
+        ef_construction: HNSW candidates while building.
+        ef_search: HNSW candidates while searching.
+        nlist: IVF cells; 0 takes 4 * sqrt(n).
+        nprobe: IVF cells searched.
+        refine_factor: codes of ``ivfpq`` and ``rabitq`` looked at again in 8 bits, as a multiple of k.
+    """
+
+    kind: IndexName = "flat"
+    m: int = 32
+    ef_construction: int = 200
+    ef_search: int = 128
+    nlist: int = 0
+    nprobe: int = 32
+    refine_factor: int = 8
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def choose_kind(wanted: str, count: int) -> IndexName:
+    """Resolve ``auto`` by size: exact as long as that is quick, then a graph."""
+    if wanted == "auto":
+        return "flat" if count <= FLAT_UP_TO else "hnsw"
+    for kind in ("flat", "hnsw", "ivf", "ivfpq", "rabitq"):
+        if wanted == kind:
+            return kind
+    raise ValueError(f"no index is called {wanted!r}")
+
+
+class VectorIndex(Protocol):
+    """Vectors at positions 0, 1, 2, ... in the order they were added; similarity is the inner product.
+
+    Vectors are float32 with unit rows (I6), so the inner product is the cosine.
+    """
+
+    parameters: IndexParameters
+    dimension: int
+
+    def __len__(self) -> int:
+        """Vectors added."""
+        ...
+
+    def add(self, vectors: FloatArray) -> None:
+        """Append (n, d) vectors."""
+        ...
+
+    def search(
+        self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[IntArray, FloatArray]:
+        """Up to k positions and their similarities, best first.
+
+        Args:
+            query: (d,) float32, unit.
+            k: how many.
+            allowed: (n,) mask of the positions that may be returned; None allows all.
+        """
+        ...
+
+    def vectors(self, positions: IntArray) -> FloatArray:
+        """Stored vectors (n, d); approximate where the index keeps codes."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file."""
+        ...

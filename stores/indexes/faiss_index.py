@@ -1,0 +1,171 @@
+"""Vector indexes by FAISS, all kinds behind one class: what differs is the recipe and the search parameters."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cem_rag_app.errors import DimensionError, MemoryCorruptError
+from cem_rag_app.schema import FloatArray
+from stores.indexes.base import IndexName, IndexParameters, IntArray
+
+TRAIN_FROM = 1_000
+"""Vectors that cells and codes are learned from at least; below, a memory is searched exactly."""
+
+EXACT_UP_TO = 0.1
+"""Share of allowed positions up to which they are scanned exactly: a graph walked under a strict filter loses its
+way (recall .47 at 1 %), while a scan of so few is exact and quick."""
+
+_POINTS_PER_CELL = 39  # FAISS warns below; fewer cells are taken instead
+
+
+class FaissIndex:
+    """One FAISS index; see :class:`stores.indexes.base.VectorIndex`. Not thread-safe while ``add`` runs.
+
+    Args:
+        dimension: of the vectors.
+        parameters: kind and knobs.
+        training: (n, d) vectors that cells and codes are learned from; needed by ``ivf``, ``ivfpq``, ``rabitq``.
+    """
+
+    def __init__(self, dimension: int, parameters: IndexParameters, training: FloatArray | None = None) -> None:
+        faiss = _faiss()
+        self.dimension = dimension
+        self.parameters = parameters
+        faiss.omp_set_num_threads(1)  # one thread a query: with two, FAISS spends milliseconds on waking them
+        count = 0 if training is None else len(training)
+        self._index: Any = faiss.index_factory(
+            dimension, _recipe(parameters, dimension, count), faiss.METRIC_INNER_PRODUCT
+        )
+        if parameters.kind == "hnsw":
+            self._index.hnsw.efConstruction = parameters.ef_construction
+        if not self._index.is_trained:
+            if training is None or count < TRAIN_FROM:
+                raise DimensionError(
+                    f"An index of kind {parameters.kind!r} is learned from at least {TRAIN_FROM} vectors, not {count}.",
+                    remedy="Use the kind 'flat' or 'auto' for a memory of this size.",
+                )
+            self._index.train(np.ascontiguousarray(training, dtype=np.float32))
+        self._prepare()
+
+    @classmethod
+    def load(cls, path: Path, parameters: IndexParameters) -> FaissIndex:
+        """Read an index file that the caller has checked against its checksum.
+
+        Raises:
+            MemoryCorruptError: FAISS cannot read it, or it is of another kind.
+        """
+        faiss = _faiss()
+        faiss.omp_set_num_threads(1)
+        index = cls.__new__(cls)
+        try:
+            index._index = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise MemoryCorruptError(
+                f"{path} is no index ({error}).", remedy="It is rebuilt from the frames."
+            ) from error
+        index.parameters = parameters
+        index.dimension = index._index.d
+        index._prepare()
+        return index
+
+    def __len__(self) -> int:
+        """Vectors added."""
+        return int(self._index.ntotal)
+
+    def add(self, vectors: FloatArray) -> None:
+        """Append (n, d) unit vectors.
+
+        Raises:
+            DimensionError: they have another width.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
+            raise DimensionError(
+                f"Vectors of shape {vectors.shape} do not fit an index of dimension {self.dimension}.",
+                remedy="Use the encoder that the memory was made with.",
+            )
+        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+
+    def search(
+        self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[IntArray, FloatArray]:
+        """Up to k positions and similarities, best first; see the protocol."""
+        count = len(self) if allowed is None else int(allowed.sum())
+        k = min(k, count)
+        if k < 1:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        if allowed is not None and count < len(self) * EXACT_UP_TO:
+            return self._scan(query, k, np.flatnonzero(allowed))
+        selector = None if allowed is None else _selector(allowed)
+        similarities, positions = self._index.search(
+            np.ascontiguousarray(query[None, :], dtype=np.float32), k, params=self._search_parameters(selector)
+        )
+        found = positions[0] >= 0
+        return positions[0][found].astype(np.int64), similarities[0][found].astype(np.float32)
+
+    def vectors(self, positions: IntArray) -> FloatArray:
+        """Stored vectors (n, d)."""
+        if not len(positions):
+            return np.empty((0, self.dimension), dtype=np.float32)
+        rows: FloatArray = self._index.reconstruct_batch(np.ascontiguousarray(positions, dtype=np.int64))
+        return rows
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file; making it durable is the caller's business."""
+        _faiss().write_index(self._index, str(path))
+
+    def _prepare(self) -> None:
+        if self.parameters.kind == "ivf":
+            self._index.make_direct_map()  # so that vectors can be read back by position
+
+    def _scan(self, query: FloatArray, k: int, positions: IntArray) -> tuple[IntArray, FloatArray]:
+        similarities = self.vectors(positions) @ query
+        order = np.argsort(-similarities, kind="stable")[:k]
+        return positions[order], similarities[order].astype(np.float32)
+
+    def _search_parameters(self, selector: Any) -> Any:
+        faiss = _faiss()
+        chosen = self.parameters
+        if chosen.kind == "flat":
+            return faiss.SearchParameters(sel=selector)
+        if chosen.kind == "hnsw":
+            return faiss.SearchParametersHNSW(sel=selector, efSearch=chosen.ef_search)
+        cells = faiss.SearchParametersIVF(sel=selector, nprobe=chosen.nprobe)
+        if chosen.kind == "ivf":
+            return cells
+        return faiss.IndexRefineSearchParameters(k_factor=float(chosen.refine_factor), base_index_params=cells)
+
+
+def _recipe(parameters: IndexParameters, dimension: int, count: int) -> str:
+    """The FAISS factory string (https://github.com/facebookresearch/faiss/wiki/The-index-factory)."""
+    cells = parameters.nlist or max(1, min(int(4 * math.sqrt(count)), count // _POINTS_PER_CELL))
+    recipes: dict[IndexName, str] = {
+        "flat": "Flat",
+        "hnsw": f"HNSW{parameters.m},Flat",
+        "ivf": f"IVF{cells},Flat",
+        "ivfpq": f"IVF{cells},PQ{_subquantizers(dimension)}x4fs,Refine(SQ8)",
+        "rabitq": f"IVF{cells},RaBitQ,Refine(SQ8)",
+    }
+    return recipes[parameters.kind]
+
+
+def _subquantizers(dimension: int) -> int:
+    """The largest divisor of the dimension up to a quarter of it: 4 dimensions or more share a 4-bit code."""
+    return max(divisor for divisor in range(1, max(1, dimension // 4) + 1) if dimension % divisor == 0)
+
+
+def _selector(allowed: NDArray[np.bool_]) -> Any:
+    bitmap = np.packbits(allowed, bitorder="little")
+    selector = _faiss().IDSelectorBitmap(bitmap)
+    selector.kept_alive = bitmap  # FAISS keeps a pointer into it, not a reference
+    return selector
+
+
+def _faiss() -> Any:
+    import faiss
+
+    return faiss  # its stubs lack most of what its SWIG classes have

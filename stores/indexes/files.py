@@ -1,0 +1,138 @@
+"""An index on disk: ``faiss_index.bin``, ``id_map.json``, ``config.json``, believed only when all three agree."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cem_rag_app.errors import MemoryCorruptError
+from stores.catalog.chunks import Position
+from stores.files import file_sha256, named_disk_errors, replace_file, sync_folder
+from stores.indexes.base import IndexParameters, IntArray
+from stores.indexes.faiss_index import FaissIndex
+
+FORMAT = 1
+INDEX_FILE, MAP_FILE, CONFIG_FILE = "faiss_index.bin", "id_map.json", "config.json"
+_REMEDY = "Nothing is lost: it is rebuilt from the frames. `cem-rag build` saves the rebuilt index."
+
+
+@dataclass(frozen=True, slots=True)
+class SavedIndex:
+    """An index and what it covers.
+
+    Attributes:
+        index: the vectors, at positions 0 to n - 1.
+        chunk_ids: (n,) the chunk at each position, ascending.
+        live: (n,) False where the chunk has been deleted since.
+        covers: how far it has followed the catalog.
+        encoder: name of the encoder that made the vectors.
+        generation: the catalog's count of repacks that changed frames.
+    """
+
+    index: FaissIndex
+    chunk_ids: IntArray
+    live: np.ndarray[Any, np.dtype[np.bool_]]
+    covers: Position
+    encoder: str
+    generation: int
+
+
+def save_index(folder: Path, saved: SavedIndex) -> None:
+    """Replace the index on disk. A crash in between leaves files that disagree, and they are not believed.
+
+    Raises:
+        DiskFullError: no space is left; what was there may be gone, and is rebuilt at the next open.
+    """
+    folder.mkdir(exist_ok=True)
+    index_path = folder / INDEX_FILE
+    with named_disk_errors(index_path):
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=INDEX_FILE, suffix=".tmp")
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            _write_index(saved.index, temporary)
+            digest = file_sha256(temporary)
+            temporary.replace(index_path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(folder)
+    id_map = json.dumps({"ranges": _ranges(saved.chunk_ids), "deleted": saved.chunk_ids[~saved.live].tolist()}).encode()
+    replace_file(folder / MAP_FILE, lambda file: file.write(id_map))
+    config = {
+        "format": FORMAT,
+        "metric": "inner product of unit vectors",
+        "parameters": saved.index.parameters.to_json(),
+        "dimension": saved.index.dimension,
+        "count": len(saved.chunk_ids),
+        "encoder": saved.encoder,
+        "generation": saved.generation,
+        "covers": {"chunk_id": saved.covers.chunk_id, "deletion": saved.covers.deletion},
+        "sha256": {INDEX_FILE: digest, MAP_FILE: hashlib.sha256(id_map).hexdigest()},
+    }
+    encoded = json.dumps(config, indent=1).encode()
+    replace_file(folder / CONFIG_FILE, lambda file: file.write(encoded))
+
+
+def load_index(folder: Path) -> SavedIndex | None:
+    """Read the index back; None when none was ever saved.
+
+    Raises:
+        MemoryCorruptError: a file is missing, torn or altered, or the three do not belong together.
+    """
+    config_path = folder / CONFIG_FILE
+    if not config_path.exists() and not (folder / INDEX_FILE).exists():
+        return None
+    try:
+        config = json.loads(config_path.read_bytes())
+        if config["format"] != FORMAT:
+            raise MemoryCorruptError(f"{config_path} has format {config['format']}, not {FORMAT}.", remedy=_REMEDY)
+        for name, digest in config["sha256"].items():
+            if file_sha256(folder / name) != digest:
+                raise MemoryCorruptError(f"{folder / name} does not match its checksum.", remedy=_REMEDY)
+        id_map = json.loads((folder / MAP_FILE).read_bytes())
+        chunk_ids = _expand(id_map["ranges"])
+        live = ~np.isin(chunk_ids, np.asarray(id_map["deleted"], dtype=np.int64))
+        parameters = IndexParameters(**config["parameters"])
+        covers = Position(**config["covers"])
+        encoder, generation, count = str(config["encoder"]), int(config["generation"]), int(config["count"])
+        dimension = int(config["dimension"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MemoryCorruptError(f"{folder} holds no sound index ({error!r}).", remedy=_REMEDY) from error
+    index = FaissIndex.load(folder / INDEX_FILE, parameters)
+    if not len(index) == len(chunk_ids) == count or index.dimension != dimension:
+        raise MemoryCorruptError(f"{folder} mixes files of different indexes.", remedy=_REMEDY)
+    return SavedIndex(index, chunk_ids, live, covers, encoder, generation)
+
+
+def _write_index(index: FaissIndex, path: Path) -> None:
+    """FAISS writes without syncing, and tells a full disk by a RuntimeError of its own."""
+    try:
+        index.save(path)
+    except RuntimeError as error:
+        raise OSError(errno.ENOSPC, f"{path}: {error}") from error
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _ranges(chunk_ids: IntArray) -> list[list[int]]:
+    """Ascending ids as [first, last] runs: a million consecutive ids are one pair."""
+    if not len(chunk_ids):
+        return []
+    breaks = np.flatnonzero(np.diff(chunk_ids) != 1)
+    firsts = chunk_ids[np.concatenate(([0], breaks + 1))]
+    lasts = chunk_ids[np.concatenate((breaks, [len(chunk_ids) - 1]))]
+    return [[int(first), int(last)] for first, last in zip(firsts, lasts, strict=True)]
+
+
+def _expand(ranges: list[list[int]]) -> IntArray:
+    if not ranges:
+        return np.empty(0, dtype=np.int64)
+    return np.concatenate([np.arange(first, last + 1, dtype=np.int64) for first, last in ranges])

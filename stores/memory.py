@@ -1,0 +1,371 @@
+"""A memory: one folder, one facade over its catalog, packs, vector index and full-text index. Thread-safe."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cem_rag_app.errors import CheckpointError, DimensionError, MemoryBusyError, StoreError
+from cem_rag_app.persona.rules import HardRules
+from cem_rag_app.schema import Hit, MemoryItem, Message, Query, Role
+from cem_rag_app.settings import Settings
+from cem_rag_app.zpkg.compress import Compressor
+from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary
+from stores import search as searching
+from stores.catalog import conversation as conversations
+from stores.catalog import notes
+from stores.catalog.chunks import add_chunk, count_chunks
+from stores.catalog.database import FILE_NAME, Database
+from stores.catalog.migrations import migrate
+from stores.checking import CheckReport, check_memory
+from stores.files import sync_folder, writer_lock
+from stores.frames import FrameStore, add_dictionary, dictionary_exists
+from stores.hits import HitOpener
+from stores.ingest import ImportReport, Ingest
+from stores.live_index import GENERATION, SAVE_EVERY, LiveIndex
+from stores.packing import TRAINED_AT, Packing
+from stores.profile import EncoderFactory, Encoders, FrameEncoder, MemoryProfile, Progress, QueryEncoder
+from stores.status import memory_status
+from stores.tail import NO_DICTIONARY, open_messages, open_record
+
+__all__ = [
+    "BuildReport",
+    "CheckReport",
+    "EncoderFactory",
+    "Encoders",
+    "FrameEncoder",
+    "ImportReport",
+    "Memory",
+    "MemoryProfile",
+    "QueryEncoder",
+]
+
+PROFILE = "profile"
+SAVE_ON_CLOSE_FROM = 1_000
+"""Chunks embedded outside a build that are worth saving when a memory is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did."""
+
+    chunks: int
+    """Chunks in the memory."""
+    packed: int
+    """Chunks sealed into packs."""
+    embedded: int
+    """Chunks embedded."""
+    own_dictionary: bool
+    """Whether a new dictionary was trained."""
+    index: str
+    """Kind of the vector index."""
+    seconds: float
+
+
+class Memory:
+    """See the module docstring; make one with :meth:`create` or :meth:`open`."""
+
+    def __init__(
+        self, path: Path, database: Database, profile: MemoryProfile, encoders: EncoderFactory, settings: Settings
+    ) -> None:
+        self.path = path
+        self.profile = profile
+        self.settings = settings
+        self.database = database
+        self._factory = encoders
+        self._encoders: Encoders | None = None
+        self._lock = threading.RLock()
+        self.frames = FrameStore(path, database, settings.pack.level)
+        self.index = LiveIndex(path / "index", database, self.frames, self.encoders, settings.index)
+        self._opener = HitOpener(database, self.frames, settings.segment, chunk_limit=settings.pack.chunk_limit)
+        self._ingest = Ingest(database, self.frames, settings.pack)
+        self._records = Compressor(NO_DICTIONARY, settings.pack.level)
+
+    @classmethod
+    def create(
+        cls, path: str | Path, profile: MemoryProfile, *, encoders: EncoderFactory, settings: Settings
+    ) -> Memory:
+        """Make a memory in a folder that holds none; the folder is made when it is missing.
+
+        Raises:
+            StoreError: the folder already holds a memory.
+            DictionaryError: no general dictionary of the language is shipped.
+            DiskFullError: no space is left.
+        """
+        path = Path(path)
+        start = Dictionary(b"") if profile.language == "other" else general_dictionary(profile.language)
+        for folder in (path, path / "packs", path / "index"):
+            folder.mkdir(parents=True, exist_ok=True)
+        with writer_lock(path):
+            database = Database(path / FILE_NAME)
+            try:
+                with database.write() as connection:
+                    fresh = migrate(connection, database.path)
+                    if not fresh:
+                        raise StoreError(f"{path} already holds a memory.", remedy="Open it, or choose another folder.")
+                    stored = {k: v for k, v in asdict(profile).items() if k != "persona"}
+                    notes.set_value(connection, PROFILE, stored)
+                    notes.set_value(connection, GENERATION, 0)
+                    notes.set_value(connection, TRAINED_AT, 0)
+                    notes.store_rules(connection, profile.persona)
+                    add_dictionary(connection, start, current=True)
+                sync_folder(path)
+                sync_folder(path.absolute().parent)
+            except BaseException:
+                database.close()
+                raise
+        return cls(path, database, profile, encoders, settings)
+
+    @classmethod
+    def open(cls, path: str | Path, *, encoders: EncoderFactory, settings: Settings) -> Memory:
+        """Open a memory. Nothing but its catalog is read yet.
+
+        Raises:
+            MemoryMissingError: there is none in the folder.
+            MemoryVersionError: a newer release made it.
+            MemoryCorruptError: its catalog is damaged.
+        """
+        path = Path(path)
+        database = Database.open(path / FILE_NAME)
+        with database.read() as connection:
+            stored = notes.get_value(connection, PROFILE)
+            rules = notes.load_rules(connection)
+        profile = MemoryProfile(**stored, persona=rules)
+        return cls(path, database, profile, encoders, settings)
+
+    @property
+    def rules(self) -> HardRules | None:
+        """The hard rules of the person, immutable (I8); None for a memory of documents."""
+        return self.profile.persona
+
+    def encoders(self) -> Encoders:
+        """The two encoders, made at the first call.
+
+        Raises:
+            CheckpointError: they are not halves of one space.
+            DimensionError: their vectors differ in size.
+        """
+        with self._lock:
+            if self._encoders is None:
+                made = self._factory(self.profile.encoder)
+                query, document = made.query, made.document
+                if document.teacher != query.name:
+                    raise CheckpointError(
+                        f"{document.name!r} lives in the space of {document.teacher!r}, not of {query.name!r}.",
+                        remedy=f"Train one for it: cem-rag train cem --encoder {query.name}",
+                    )
+                if document.dimension != query.dimension:
+                    raise DimensionError(
+                        f"Queries have {query.dimension} dimensions, chunks {document.dimension}.",
+                        remedy="Use encoders that were made for one another.",
+                    )
+                self._encoders = made
+            return self._encoders
+
+    def import_messages(self, messages: Iterable[Message], progress: Progress | None = None) -> ImportReport:
+        """Store a history: exchanges, compressed. Durable batch by batch; importing it again adds nothing.
+
+        Args:
+            messages: in order of speech.
+            progress: ``progress("import", done, 0)`` after each batch.
+
+        Raises:
+            MemoryBusyError: another import, build or compaction is running.
+            InputError: a message that cannot be stored.
+            DiskFullError: no space is left; what was reported before is stored.
+        """
+        with writer_lock(self.path):
+            return self._ingest.messages(messages, progress)
+
+    def import_items(self, items: Iterable[MemoryItem], progress: Progress | None = None) -> ImportReport:
+        """Store documents, split into chunks at sentence ends. A known id with another content is replaced.
+
+        Args:
+            items: documents; ``mem_id`` names them.
+            progress: ``progress("import", done, 0)`` after each batch.
+
+        Raises:
+            MemoryBusyError: another import, build or compaction is running.
+            InputError: a document that cannot be stored.
+            DiskFullError: no space is left; what was reported before is stored.
+        """
+        with writer_lock(self.path):
+            return self._ingest.items(items, progress)
+
+    def build(
+        self, *, limit: int = 0, batch_size: int = 24, index: str = "auto", progress: Progress | None = None
+    ) -> BuildReport:
+        """Pack, embed and index what is missing; a killed build resumes.
+
+        Args:
+            limit: chunks embedded at most; 0 is all.
+            batch_size: chunks given to the encoder at once.
+            index: ``auto`` (the setting, which goes by size), ``flat``, ``hnsw``, ``ivf``, ``ivfpq`` or ``rabitq``.
+            progress: called with the stages ``pack`` and ``embed``.
+
+        Raises:
+            MemoryBusyError: another import, build or compaction is running.
+            DiskFullError: no space is left; the memory is as it was.
+            MemoryCorruptError: a frame is damaged.
+        """
+        return self._build(limit=limit, batch_size=batch_size, index=index, force=False, progress=progress)
+
+    def compact(self, progress: Progress | None = None) -> BuildReport:
+        """Write everything anew: packs without gaps, an index without dead entries, files without free space.
+
+        Raises:
+            MemoryBusyError: another import, build or compaction is running.
+            DiskFullError: no space is left; the memory is as it was.
+            MemoryCorruptError: a frame is damaged.
+        """
+        return self._build(limit=0, batch_size=256, index="auto", force=True, progress=progress)
+
+    def remember(self, message: Message, *, turn_id: str, position: int) -> Message:
+        """Store one message of a running conversation; returns it with its id once it is on disk.
+
+        The next recall finds it, in every process. Calling again with the same place changes nothing and returns
+        what is stored.
+
+        Args:
+            message: what was said.
+            turn_id: the turn it belongs to.
+            position: its place in the turn.
+
+        Raises:
+            InputError: it cannot be stored.
+            DiskFullError: no space is left; nothing was stored.
+        """
+        while True:
+            key, compressor = self.frames.compressor()
+            chunk = self._ingest.prepare("online", message.text, key, compressor, message.timestamp)
+            with self.database.write() as connection:
+                stored = conversations.message_of_turn(connection, turn_id, position)
+                if stored is not None:
+                    break
+                if dictionary_exists(connection, key):
+                    chunk_id = add_chunk(connection, chunk)
+                    (kept,) = conversations.add_messages(
+                        connection, chunk_id, [message], turn_id=turn_id, position=position
+                    )
+                    return kept
+        return open_messages(self.frames, [stored], limit=self.settings.pack.chunk_limit)[0]
+
+    def recall(self, query: Query) -> list[Hit]:
+        """The k best memories, opened; the rest of the memory stays compressed.
+
+        The score is .72 semantic + .18 lexical + .10 recency (settings.recall). ``query.filters`` is explained in
+        :mod:`stores.filters`; ``{"before_message_id": n}`` leaves out what was said from message n on.
+
+        Raises:
+            FilterError: a filter that cannot be understood.
+            MemoryCorruptError: a frame that is needed is damaged.
+        """
+        found = searching.search(query, self.database, self.index, self.encoders().query, self.settings.recall)
+        return self._opener.open(found, query.k)
+
+    def recent(self, limit: int, conversation: str = "default", before_id: int | None = None) -> list[Message]:
+        """The last messages of a conversation, or the last before one of them; oldest first."""
+        with self.database.read() as connection:
+            rows = conversations.messages_before(connection, conversation, limit, before_id)
+        return open_messages(self.frames, rows, limit=self.settings.pack.chunk_limit)
+
+    def sample_messages(self, role: Role, limit: int) -> list[Message]:
+        """Up to ``limit`` messages of one side, spread evenly over the imported history, in its order."""
+        with self.database.read() as connection:
+            rows = conversations.sample_rows(connection, role, limit)
+        return open_messages(self.frames, rows, limit=self.settings.pack.chunk_limit)
+
+    def mark(self, message_id: int, good: bool) -> None:
+        """Mark a message as good, or take the mark back.
+
+        Raises:
+            StoreError: there is no such message.
+        """
+        with self.database.write() as connection:
+            if not conversations.message_exists(connection, message_id):
+                raise StoreError(f"There is no message {message_id}.", remedy="Take an id from GET /api/messages.")
+            notes.set_mark(connection, message_id, good, time.time())
+
+    def marks(self) -> list[int]:
+        """Ids of the messages marked as good, in the order of marking."""
+        with self.database.read() as connection:
+            return notes.marked_messages(connection)
+
+    def save_record(self, turn_id: str, record: dict[str, Any]) -> None:
+        """Keep what happened in a turn, compressed; the last record of a turn wins."""
+        frame = self._records.compress(json.dumps(record, ensure_ascii=False).encode())
+        with self.database.write() as connection:
+            notes.store_record(connection, turn_id, frame)
+
+    def record(self, turn_id: str) -> dict[str, Any] | None:
+        """What happened in a turn, None when nothing was kept."""
+        with self.database.read() as connection:
+            frame = notes.load_record(connection, turn_id)
+        if frame is None:
+            return None
+        found: dict[str, Any] = json.loads(open_record(frame, limit=self.settings.pack.chunk_limit))
+        return found
+
+    def get_state(self, key: str) -> Any:
+        """A mutable preference (JSON), None when it was never set."""
+        with self.database.read() as connection:
+            return notes.get_preference(connection, key)
+
+    def set_state(self, key: str, value: Any) -> None:
+        """Set a mutable preference (JSON). The hard rules are elsewhere and cannot be reached from here (I8)."""
+        with self.database.write() as connection:
+            notes.set_preference(connection, key, value)
+
+    def status(self) -> dict[str, Any]:
+        """Counts, sizes in bytes, and how far the index follows; needs no encoder."""
+        return memory_status(self.path, self.database, self.profile)
+
+    def check(self) -> CheckReport:
+        """Verify every file; reads all of them and changes none."""
+        return check_memory(self.path, self.database, self.frames, chunk_limit=self.settings.pack.chunk_limit)
+
+    def close(self) -> None:
+        """Close files and connections; saves the index when much was embedded outside a build and nobody writes."""
+        with self._lock:
+            if self.index.unsaved >= SAVE_ON_CLOSE_FROM:
+                try:
+                    with writer_lock(self.path):
+                        self.index.save()
+                except MemoryBusyError:
+                    pass  # whoever writes now saves an index of their own
+            self.frames.close()
+            self.database.close()
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _build(self, *, limit: int, batch_size: int, index: str, force: bool, progress: Progress | None) -> BuildReport:
+        started = time.monotonic()
+        wanted = self.settings.index if index == "auto" else index
+        with writer_lock(self.path):
+            packed = Packing(self.path, self.database, self.frames, self.settings.pack).run(
+                force=force, progress=progress
+            )
+            embedded = self.index.sync(limit=limit, batch_size=batch_size, save_every=SAVE_EVERY, progress=progress)
+            self.index.reshape(wanted)
+            self.index.save()
+            if packed.chunks or force:
+                self.database.shrink()
+            with self.database.read() as connection:
+                count = count_chunks(connection)
+        return BuildReport(
+            chunks=count,
+            packed=packed.chunks,
+            embedded=embedded,
+            own_dictionary=packed.own_dictionary,
+            index=self.index.kind,
+            seconds=time.monotonic() - started,
+        )

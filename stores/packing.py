@@ -1,0 +1,226 @@
+"""Sealing fresh frames into packs, with a dictionary of the memory's own once it is large enough.
+
+The new packs are complete on disk before one catalog transaction switches to them; the old ones are removed after
+it. A crash before the switch leaves packs nobody refers to, which the next build removes; a crash after it, old ones.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+
+from cem_rag_app.errors import PackFullError
+from cem_rag_app.settings import PackSettings
+from cem_rag_app.zpkg.compress import Compressor
+from cem_rag_app.zpkg.dictionary import Dictionary, train_dictionary
+from cem_rag_app.zpkg.repack import recompress
+from cem_rag_app.zpkg.writer import PackInfo, PackWriter
+from stores.catalog.chunks import count_chunks, locations_after
+from stores.catalog.database import Database
+from stores.catalog.notes import get_value, set_value
+from stores.catalog.tables import chunks, dictionaries, packs
+from stores.files import sync_folder
+from stores.frames import CURRENT_DICTIONARY, FrameStore, add_dictionary, pack_path
+from stores.live_index import GENERATION
+from stores.profile import Progress
+from stores.tail import open_bytes
+
+TRAINED_AT = "dictionary_trained_at"
+"""State key: chunks in the memory when its own dictionary was trained; 0 before."""
+
+RETRAIN_FACTOR = 4
+REWRITE_SHARE = 8
+"""Packs are written anew when fresh chunks are more than one to this many packed ones: few packs, little rewriting."""
+
+SAMPLES_PER_DICTIONARY_BYTE = 100
+_PIECE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What packing did."""
+
+    chunks: int = 0
+    packs: int = 0
+    own_dictionary: bool = False
+    """Whether a new dictionary was trained."""
+
+
+class Packing:
+    """Packs of one memory; the caller holds the writer lock.
+
+    Args:
+        folder: of the memory.
+        database: its catalog.
+        frames: its frames.
+        settings: sizes and level.
+        largest: bytes of a pack at most, well below the 4 GiB that the format ends at.
+    """
+
+    def __init__(
+        self, folder: Path, database: Database, frames: FrameStore, settings: PackSettings, *, largest: int = 1 << 30
+    ) -> None:
+        self._folder = folder
+        self._database = database
+        self._frames = frames
+        self._settings = settings
+        self._largest = largest
+
+    def run(self, *, force: bool = False, progress: Progress | None = None) -> Packed:
+        """Pack what is worth packing; with ``force``, write all packs anew.
+
+        Raises:
+            DiskFullError: no space is left; the memory is as it was.
+            MemoryCorruptError: a frame is damaged.
+        """
+        self.remove_orphans()
+        with self._database.read() as connection:
+            count = count_chunks(connection)
+            fresh = int(
+                connection.execute(
+                    select(func.count()).select_from(chunks).where(chunks.c.pack_number.is_(None))
+                ).scalar_one()
+            )
+            trained_at = int(get_value(connection, TRAINED_AT) or 0)
+        train = count >= self._settings.own_dictionary_from and (
+            trained_at == 0 or count >= RETRAIN_FACTOR * trained_at
+        )
+        if not count or not (train or force or fresh * REWRITE_SHARE > count):
+            return Packed()
+        dictionary = self._train() if train else self._frames.compressor()[1].dictionary
+        number = self._next_number()
+        written, places = self._write(dictionary, number, count, progress)
+        with self._database.write() as connection:
+            self._switch(connection, dictionary, written, places, trained_at=count if train else trained_at)
+        self.remove_orphans()
+        return Packed(chunks=len(places), packs=len(written), own_dictionary=train)
+
+    def remove_orphans(self) -> list[Path]:
+        """Remove files in ``packs/`` that the catalog does not refer to: left by a crash, or replaced."""
+        with self._database.read() as connection:
+            known = {pack_path(self._folder, n) for n in connection.execute(select(packs.c.pack_number)).scalars()}
+        folder = self._folder / "packs"
+        removed = [file for file in folder.iterdir() if file not in known]
+        for file in removed:
+            file.unlink()
+        if removed:
+            sync_folder(folder)
+        return removed
+
+    def _train(self) -> Dictionary:
+        """Learn a dictionary from chunks spread over the whole memory."""
+        with self._database.read() as connection:
+            sizes = connection.execute(select(chunks.c.chunk_id, chunks.c.raw_size).order_by(chunks.c.chunk_id)).all()
+        total = sum(row.raw_size for row in sizes)
+        wanted = SAMPLES_PER_DICTIONARY_BYTE * self._settings.dictionary_size
+        step = max(1, total // max(1, wanted))
+        chosen = [row.chunk_id for row in sizes[::step]]
+        samples: list[bytes] = []
+        for start in range(0, len(chosen), _PIECE):
+            stored = self._frames.frames(chosen[start : start + _PIECE]).values()
+            samples += [open_bytes(self._frames, frame, limit=self._settings.chunk_limit) for frame in stored]
+        # A dictionary much larger than a tenth of the text is bytes paid twice.
+        size = max(4096, min(self._settings.dictionary_size, total // 10))
+        return train_dictionary(samples, size)
+
+    def _write(
+        self, dictionary: Dictionary, number: int, total: int, progress: Progress | None
+    ) -> tuple[list[PackInfo], dict[int, tuple[int, int, int]]]:
+        """Write all chunks into new packs; returns them and chunk id -> (pack number, index, crc32)."""
+        folder = self._folder / "packs"
+        places: dict[int, tuple[int, int, int]] = {}
+        written: list[PackInfo] = []
+        with ExitStack() as stack:
+            writer = stack.enter_context(PackWriter(pack_path(self._folder, number), dictionary, largest=self._largest))
+            for chunk_id, frame in self._frames_in(dictionary):
+                try:
+                    index = writer.add(frame)
+                except PackFullError:
+                    written.append(writer.seal())
+                    number += 1
+                    writer = stack.enter_context(
+                        PackWriter(folder / f"{number:06d}.zpkg", dictionary, largest=self._largest)
+                    )
+                    index = writer.add(frame)
+                places[chunk_id] = (number, index, zlib.crc32(frame))
+                if progress is not None and len(places) % _PIECE == 0:
+                    progress("pack", len(places), total)
+            written.append(writer.seal())
+        if progress is not None:
+            progress("pack", len(places), total)
+        return written, places
+
+    def _frames_in(self, dictionary: Dictionary) -> Iterator[tuple[int, bytes]]:
+        """All frames in order of chunk ids, compressed with ``dictionary``: as they are where they already were."""
+        compressor = Compressor(dictionary, self._settings.level)
+        last = 0
+        while True:
+            with self._database.read() as connection:
+                where = locations_after(connection, last, _PIECE)
+            if not where:
+                return
+            for stored in self._frames.read_here(where):
+                old = self._frames.dictionary(stored.dictionary_key)
+                if old.digest == dictionary.digest:
+                    yield stored.chunk_id, stored.frame
+                else:
+                    limit = self._settings.chunk_limit
+                    yield stored.chunk_id, next(recompress([stored.frame], old, compressor, limit=limit))
+            last = where[-1].chunk_id
+
+    def _switch(
+        self,
+        connection: Connection,
+        dictionary: Dictionary,
+        written: list[PackInfo],
+        places: dict[int, tuple[int, int, int]],
+        *,
+        trained_at: int,
+    ) -> None:
+        """Let the catalog refer to the new packs and forget the old ones, all at once."""
+        old_packs = list(connection.execute(select(packs.c.pack_number)).scalars())
+        bytes_of = {
+            key: self._frames.dictionary(key).data
+            for key in connection.execute(select(dictionaries.c.dictionary_key)).scalars()
+        }
+        before = get_value(connection, CURRENT_DICTIONARY)
+        key = add_dictionary(connection, dictionary, current=True)
+        for info in written:
+            connection.execute(
+                packs.insert().values(
+                    pack_number=int(info.path.stem),
+                    sha256=info.sha256,
+                    chunks=info.count,
+                    bytes=info.size,
+                    dictionary_key=key,
+                )
+            )
+        update = connection.connection.cursor()
+        update.executemany(
+            "UPDATE chunks SET pack_number = ?, pack_index = ?, crc32 = ?, dictionary_key = ?, frame = NULL"
+            " WHERE chunk_id = ?",
+            [(pack, index, crc32, key, chunk_id) for chunk_id, (pack, index, crc32) in places.items()],
+        )
+        connection.execute(packs.delete().where(packs.c.pack_number.in_(old_packs)))
+        # A message remembered while the packs were written is still fresh and needs the dictionary it was given.
+        used = set(connection.execute(select(chunks.c.dictionary_key).distinct()).scalars()) | {key}
+        for other, data in bytes_of.items():
+            row = dictionaries.c.dictionary_key == other
+            if other not in used:
+                connection.execute(dictionaries.delete().where(row))
+            elif other != key:
+                connection.execute(dictionaries.update().where(row).values(data=data))
+        connection.execute(dictionaries.update().where(dictionaries.c.dictionary_key == key).values(data=None))
+        set_value(connection, TRAINED_AT, trained_at)
+        if before != key:
+            set_value(connection, GENERATION, int(get_value(connection, GENERATION)) + 1)
+
+    def _next_number(self) -> int:
+        with self._database.read() as connection:
+            last = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'packs'").scalar()
+        return int(last or 0) + 1

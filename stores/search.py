@@ -1,0 +1,112 @@
+"""Recall up to the tail: which chunks, with which scores. Nothing here opens a frame (I1)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, select
+
+from cem_rag_app.schema import FloatArray, HitKind, Query, Scores
+from cem_rag_app.settings import RecallSettings
+from stores.catalog.chunks import AT_ONCE
+from stores.catalog.database import Database
+from stores.catalog.lexical import lexical_search
+from stores.catalog.tables import KIND_NAMES, chunks, items
+from stores.filters import filter_condition
+from stores.fusion import min_max, recency, weighted
+from stores.live_index import LiveIndex
+from stores.profile import QueryEncoder
+
+CONTEXT_WEIGHT = 0.3
+"""Share of the earlier turns in a query's vector: enough for a follow-up to find its subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A candidate, scored and not yet opened."""
+
+    chunk_id: int
+    kind: HitKind
+    timestamp: float
+    scores: Scores
+
+
+def search(
+    query: Query, database: Database, index: LiveIndex, encoder: QueryEncoder, settings: RecallSettings
+) -> list[Found]:
+    """All candidates of a query, best first.
+
+    Candidates are the nearest by vector and the best by terms; each of them gets every part of the score, whichever
+    way it was found.
+
+    Raises:
+        FilterError: a filter that cannot be understood.
+        DimensionError: the query encoder is of another space than the index.
+    """
+    condition = filter_condition(query.filters)
+    index.sync()
+    vector = query_vector(query, encoder)
+    count = max(settings.candidates, query.k)
+    allowed = None if condition is None else _allowed(database, condition)
+    near, _ = index.search(vector, count, allowed)
+    with database.read() as connection:
+        lexical = lexical_search(connection, query.text, count, condition)
+        rows = _present(connection, list(dict.fromkeys([*near, *lexical])))
+    if not rows:
+        return []
+    vectors = index.vectors([row[0] for row in rows])
+    similarities = np.array([float(vectors[row[0]] @ vector) if row[0] in vectors else 0.0 for row in rows])
+    terms = np.array([lexical.get(row[0], 0.0) for row in rows])
+    times = np.array([row[2] for row in rows], dtype=np.float64)
+    now = time.time() if query.now is None else query.now
+    parts = np.stack(
+        (
+            min_max(similarities.astype(np.float32)),
+            min_max(terms.astype(np.float32)),
+            recency(times, now, settings.recency_half_life_days),
+        ),
+        axis=1,
+    )
+    totals = weighted(parts, (settings.semantic_weight, settings.lexical_weight, settings.recency_weight))
+    order = np.lexsort((np.array([-row[0] for row in rows]), -totals))
+    return [
+        Found(
+            rows[i][0],
+            rows[i][1],
+            rows[i][2],
+            Scores(float(parts[i, 0]), float(parts[i, 1]), float(parts[i, 2]), float(totals[i])),
+        )
+        for i in order
+    ]
+
+
+def query_vector(query: Query, encoder: QueryEncoder) -> FloatArray:
+    """The unit vector (d,) of a question, drawn a little towards the turns before it."""
+    texts = [query.text, query.context] if query.context else [query.text]
+    rows = encoder.encode_queries(texts)
+    own: FloatArray = rows[0]
+    if len(rows) == 1:
+        return own
+    mixed = (1.0 - CONTEXT_WEIGHT) * own + CONTEXT_WEIGHT * rows[1]
+    length = float(np.linalg.norm(mixed))
+    return own if length < 1e-6 else np.asarray(mixed / length, dtype=np.float32)
+
+
+def _allowed(database: Database, condition: ColumnElement[bool]) -> list[int]:
+    statement = select(chunks.c.chunk_id).outerjoin(items, items.c.item_key == chunks.c.item_key).where(condition)
+    with database.read() as connection:
+        return list(connection.execute(statement).scalars())
+
+
+def _present(connection: Connection, chunk_ids: Sequence[int]) -> list[tuple[int, HitKind, float]]:
+    """Kind and time of the chunks that still exist; the index may be a moment behind or ahead of this snapshot."""
+    rows: list[tuple[int, HitKind, float]] = []
+    for start in range(0, len(chunk_ids), AT_ONCE):
+        statement = select(chunks.c.chunk_id, chunks.c.kind, chunks.c.timestamp).where(
+            chunks.c.chunk_id.in_(chunk_ids[start : start + AT_ONCE])
+        )
+        rows += [(row.chunk_id, KIND_NAMES[row.kind], row.timestamp) for row in connection.execute(statement)]
+    return rows
