@@ -1,0 +1,1 @@
+"""Measures, collections, the modality-agnostic evaluator and the reports other programs read."""
