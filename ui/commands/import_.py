@@ -113,7 +113,7 @@ def import_chat(
 
 def import_documents(settings: Settings, files: Iterable[Path]) -> dict[str, Any]:
     """Import document collections; the report is as in `import_chat`."""
-    from ui.documents import read_documents
+    from cem_rag_app.corpora.beir import read_documents
 
     report: dict[str, Any] = {"added": 0, "duplicates": 0, "notes": [], "files": []}
     for file in files:

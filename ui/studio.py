@@ -1,0 +1,44 @@
+"""The graphs as LangGraph Studio opens them (`langgraph.json`): uncompiled builders over the memory of the settings.
+
+Nothing is opened when Studio loads this file; the first node that runs opens the memory.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphs.persona.state import PersonaContext
+    from graphs.qa.state import QaContext
+    from ui.app import Services
+
+
+def persona() -> Any:
+    """Return the persona graph's builder: remember, recall, plan, generate, criticise, enforce, remember."""
+    from graphs.persona.build import build_persona_graph
+
+    return build_persona_graph(_persona_context)
+
+
+def qa() -> Any:
+    """Return the document graph's builder."""
+    from graphs.qa.build import build_qa_graph
+
+    return build_qa_graph(_qa_context)
+
+
+@lru_cache(maxsize=1)
+def _services() -> Services:
+    from cem_rag_app.settings import Settings
+    from ui.app import Services
+
+    return Services.from_settings(Settings())
+
+
+def _persona_context() -> PersonaContext:
+    return _services().chat.context
+
+
+def _qa_context() -> QaContext:
+    raise NotImplementedError
