@@ -192,6 +192,7 @@ def add_dictionary(connection: Connection, dictionary: Dictionary, *, current: b
         select(dictionaries.c.dictionary_key).where(dictionaries.c.digest == dictionary.digest)
     ).scalar()
     if key is None:
+        _ = dictionary.layout  # bytes that are no dictionary are refused before anything depends on them
         result = connection.execute(dictionaries.insert().values(digest=dictionary.digest, data=dictionary.data))
         key = int(result.lastrowid)
     if current:

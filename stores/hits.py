@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from cem_rag_app.persona.segments import segment_around
 from cem_rag_app.schema import Hit, Message, Segment
 from cem_rag_app.settings import SegmentSettings
 from stores.catalog.conversation import MessageRow, messages_after, messages_before, messages_of_chunk
 from stores.catalog.database import Database
-from stores.catalog.tables import chunks, items
+from stores.documents import describe_chunks
 from stores.frames import FrameStore
 from stores.search import Found
 from stores.tail import open_messages, open_texts
@@ -60,7 +59,7 @@ class HitOpener:
                     anchors.add(window.segment.anchor.message_id)
                     chosen.append((candidate, window))
             documents = [candidate.chunk_id for candidate, window in chosen if window is None]
-            described = _items_of(connection, documents)
+            described = describe_chunks(connection, documents)
         texts = open_texts(self._frames, documents, limit=self._limit)
         rows = list({row.message.message_id: row for _, w in chosen if w is not None for row in w.rows}.values())
         opened = {m.message_id: m for m in open_messages(self._frames, rows, limit=self._limit)}
@@ -68,8 +67,8 @@ class HitOpener:
         for candidate, window in chosen:
             if window is None:
                 if candidate.chunk_id in texts and candidate.chunk_id in described:
-                    item_id, metadata = described[candidate.chunk_id]
-                    hits.append(_hit(candidate, texts[candidate.chunk_id], item_id, None, metadata))
+                    item = described[candidate.chunk_id]
+                    hits.append(_hit(candidate, texts[candidate.chunk_id], item.mem_id, None, item.meta))
             elif all(line.message_id in opened for line in window.segment.messages):
                 segment = _filled(window.segment, opened)
                 hits.append(_hit(candidate, segment.anchor.text, str(segment.segment_id), segment, {}))
@@ -130,16 +129,3 @@ def _hit(found: Found, text: str, item_id: str, segment: Segment | None, metadat
         segment=segment,
         metadata=metadata,
     )
-
-
-def _items_of(connection: Connection, chunk_ids: Sequence[int]) -> dict[int, tuple[str, dict[str, Any]]]:
-    """Item id and metadata by chunk id."""
-    statement = (
-        select(chunks.c.chunk_id, items.c.item_id, items.c.metadata)
-        .join(items, items.c.item_key == chunks.c.item_key)
-        .where(chunks.c.chunk_id.in_(chunk_ids))
-    )
-    return {
-        row.chunk_id: (row.item_id, json.loads(row.metadata) if row.metadata else {})
-        for row in connection.execute(statement)
-    }

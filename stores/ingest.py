@@ -17,13 +17,15 @@ from cem_rag_app.persona.exchanges import exchanges
 from cem_rag_app.schema import HitKind, MemoryItem, Message
 from cem_rag_app.settings import PackSettings
 from cem_rag_app.zpkg.compress import Compressor
+from cem_rag_app.zpkg.dictionary import Dictionary
+from cem_rag_app.zpkg.frame import check_frame
 from stores.catalog.chunks import AT_ONCE, NewChunk, add_chunk, chunk_ids_of_items
 from stores.catalog.conversation import add_messages, known_source_ids
 from stores.catalog.database import Database
 from stores.catalog.lexical import stored_terms
 from stores.catalog.tables import items
 from stores.deletion import delete_chunks
-from stores.frames import FrameStore
+from stores.frames import FrameStore, add_dictionary
 from stores.profile import Progress
 
 BATCH = 256
@@ -129,6 +131,46 @@ class Ingest:
                 for part, chunk in enumerate(prepared[item_id]):
                     add_chunk(connection, replace(chunk, item_key=item_key, part=part))
         return ImportReport(added=len(fresh) - replaced, duplicates=len(batch) - len(fresh), replaced=replaced)
+
+    def frames(
+        self,
+        frames: Sequence[bytes],
+        dictionary: Dictionary,
+        described: Sequence[MemoryItem],
+        terms: Sequence[str | None],
+        raw_sizes: Sequence[int],
+    ) -> None:
+        """Store one compressed chunk a document; a known id is replaced. One transaction; no lock but SQLite's.
+
+        Args:
+            frames: (n) zpkg frames.
+            dictionary: what they were compressed with.
+            described: (n) documents without text.
+            terms: (n) search terms, None where the text is not known.
+            raw_sizes: (n) bytes of the texts, 0 where not known.
+
+        Raises:
+            FrameError: one of them is no zpkg frame; nothing is stored.
+            InputError: metadata that is no JSON; nothing is stored.
+        """
+        for frame in frames:
+            check_frame(frame)
+        with self._database.write() as connection:
+            key = add_dictionary(connection, dictionary, current=False)
+            known = _known_items(connection, [item.mem_id for item in described])
+            for item, frame, stored, size in zip(described, frames, terms, raw_sizes, strict=True):
+                digest = hashlib.blake2b(
+                    frame + dictionary.digest.encode() + fingerprint(item), digest_size=16
+                ).digest()
+                if item.mem_id in known:
+                    item_key, old = known[item.mem_id]
+                    if old == digest:
+                        continue
+                    gone = chunk_ids_of_items(connection, [item_key])
+                    delete_chunks(connection, self._frames, gone, limit=self._settings.chunk_limit)
+                item_key = put_item(connection, item, digest)
+                known[item.mem_id] = (item_key, digest)
+                add_chunk(connection, NewChunk("document", frame, key, size, item.created_at, stored, item_key))
 
     def prepare(self, kind: HitKind, text: str, key: int, compressor: Compressor, timestamp: float) -> NewChunk:
         """Compress one text.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from stores.catalog.chunks import add_chunk, count_chunks
 from stores.catalog.database import FILE_NAME, Database
 from stores.catalog.migrations import migrate
 from stores.checking import CheckReport, check_memory
+from stores.deletion import delete_items
 from stores.files import sync_folder, writer_lock
 from stores.frames import FrameStore, add_dictionary, dictionary_exists
 from stores.hits import HitOpener
@@ -196,6 +197,37 @@ class Memory:
         """
         with writer_lock(self.path):
             return self._ingest.items(items, progress)
+
+    def add_compressed(
+        self,
+        frames: Sequence[bytes],
+        dictionary: Dictionary,
+        items: Sequence[MemoryItem],
+        *,
+        terms: Sequence[str | None] | None = None,
+        raw_sizes: Sequence[int] | None = None,
+    ) -> None:
+        """Store frames as they are, one document each; a known id is replaced. Durable when it returns.
+
+        Args:
+            frames: (n) zpkg frames.
+            dictionary: what they were compressed with.
+            items: (n) the documents' ids, sources, times and metadata; their ``text`` is left empty.
+            terms: (n) search terms; without them the documents are found by vector alone.
+            raw_sizes: (n) bytes of the texts, for `status`.
+
+        Raises:
+            FrameError: one of them is no zpkg frame; nothing is stored.
+            DictionaryError: the dictionary is none; nothing is stored.
+            DiskFullError: no space is left; nothing is stored.
+        """
+        count = len(frames)
+        self._ingest.frames(frames, dictionary, items, terms or [None] * count, raw_sizes or [0] * count)
+
+    def delete_items(self, item_ids: Sequence[str] | None = None) -> int:
+        """Delete documents by id, all of them with None; returns how many there were. Unknown ids are no error."""
+        with self.database.write() as connection:
+            return delete_items(connection, self.frames, item_ids, limit=self.settings.pack.chunk_limit)
 
     def build(
         self, *, limit: int = 0, batch_size: int = 24, index: str = "auto", progress: Progress | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import Connection, select
 
 from cem_rag_app.schema import FloatArray, HitKind, Query, Scores
 from cem_rag_app.settings import RecallSettings
@@ -47,10 +48,10 @@ def search(
         DimensionError: the query encoder is of another space than the index.
     """
     condition = filter_condition(query.filters)
+    allowed = allowed_chunks(database, query.filters)
     index.sync()
     vector = query_vector(query, encoder)
     count = max(settings.candidates, query.k)
-    allowed = None if condition is None else _allowed(database, condition)
     near, _ = index.search(vector, count, allowed)
     with database.read() as connection:
         lexical = lexical_search(connection, query.text, count, condition)
@@ -95,7 +96,15 @@ def query_vector(query: Query, encoder: QueryEncoder) -> FloatArray:
     return own if length < 1e-6 else np.asarray(mixed / length, dtype=np.float32)
 
 
-def _allowed(database: Database, condition: ColumnElement[bool]) -> list[int]:
+def allowed_chunks(database: Database, filters: Mapping[str, Any]) -> list[int] | None:
+    """The chunks that filters allow; None without filters.
+
+    Raises:
+        FilterError: a filter that cannot be understood.
+    """
+    condition = filter_condition(filters)
+    if condition is None:
+        return None
     statement = select(chunks.c.chunk_id).outerjoin(items, items.c.item_key == chunks.c.item_key).where(condition)
     with database.read() as connection:
         return list(connection.execute(statement).scalars())

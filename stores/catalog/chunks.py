@@ -22,10 +22,10 @@ class NewChunk:
     frame: bytes
     dictionary_key: int
     raw_size: int
-    """Bytes of its text."""
+    """Bytes of its text; 0 where only its frame is known."""
     timestamp: float
-    terms: str
-    """Search terms of its text, separated by spaces."""
+    terms: str | None
+    """Search terms of its text, separated by spaces; None where only its frame is known."""
     item_key: int | None = None
     part: int = 0
 
@@ -77,10 +77,11 @@ def add_chunk(connection: Connection, chunk: NewChunk) -> int:
         )
     )
     chunk_id = int(result.lastrowid)
-    connection.execute(
-        text("INSERT INTO lexical (rowid, terms) VALUES (:chunk_id, :terms)"),
-        {"chunk_id": chunk_id, "terms": chunk.terms},
-    )
+    if chunk.terms is not None:
+        connection.execute(
+            text("INSERT INTO lexical (rowid, terms) VALUES (:chunk_id, :terms)"),
+            {"chunk_id": chunk_id, "terms": chunk.terms},
+        )
     return chunk_id
 
 
@@ -94,7 +95,10 @@ def remove_chunks(connection: Connection, terms: dict[int, str]) -> None:
     """
     for chunk_id, stored in terms.items():
         connection.execute(
-            text("INSERT INTO lexical (lexical, rowid, terms) VALUES ('delete', :chunk_id, :terms)"),
+            text(
+                "INSERT INTO lexical (lexical, rowid, terms)"
+                " SELECT 'delete', id, :terms FROM lexical_docsize WHERE id = :chunk_id"
+            ),
             {"chunk_id": chunk_id, "terms": stored},
         )
         connection.execute(insert(deletions).values(chunk_id=chunk_id))
