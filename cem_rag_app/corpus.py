@@ -5,6 +5,7 @@ zpkg knows no ids (invariant I3): the mapping ``corpus id -> (pack, chunk)`` is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import zlib
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from cem_rag_app.errors import (
     ChunkIndexError,
+    DictionaryError,
     EmptyInputError,
     EncodingError,
     LineTooLongError,
@@ -25,7 +27,13 @@ from cem_rag_app.errors import (
 )
 from cem_rag_app.settings import PackSettings
 from cem_rag_app.zpkg.compress import Compressor
-from cem_rag_app.zpkg.dictionary import SAMPLES_PER_BYTE, Dictionary, general_dictionary, train_dictionary
+from cem_rag_app.zpkg.dictionary import (
+    SAMPLES_PER_BYTE,
+    Dictionary,
+    dictionary_size_for,
+    general_dictionary,
+    train_dictionary,
+)
 from cem_rag_app.zpkg.files import create_temporary, discard, full_disk_named, publish
 from cem_rag_app.zpkg.layout import LARGEST_PACK
 from cem_rag_app.zpkg.reader import Reader, open_pack
@@ -156,7 +164,7 @@ def _document(raw: bytes, limit: int, source: Path, number: int) -> tuple[str, b
         record: Any = json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise EncodingError("The line is not UTF-8.", file=source, line=number, remedy="Convert the file.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: brackets nested by the thousand
         raise MalformedLineError(f"The line is not JSON ({error}).", file=source, line=number) from error
     if not isinstance(record, dict):
         raise MalformedLineError("The line is not a JSON object.", file=source, line=number)
@@ -178,10 +186,11 @@ def _choose_dictionary(source: Path, settings: PackSettings) -> Dictionary:
     """One of its own if the corpus is large enough, else the shipped one of its language; bounded memory."""
     budget = SAMPLES_PER_BYTE * settings.dictionary_size
     samples: list[bytes] = []
-    held = count = 0
+    held = count = total = 0
     spread = random.Random(0)  # noqa: S311 - a reproducible sample, no secret
     for _, _, chunk in _documents(source, settings.chunk_limit):
         count += 1
+        total += len(chunk)
         # Reservoir sampling with a budget in bytes: while it lasts all are kept, then each replaces one in proportion.
         if held + len(chunk) <= budget:
             samples.append(chunk)
@@ -193,8 +202,10 @@ def _choose_dictionary(source: Path, settings: PackSettings) -> Dictionary:
                 samples[place] = chunk
     if not count:
         raise EmptyInputError("There is no document in the file.", file=source)
-    if count >= settings.own_dictionary_from and samples:
-        return train_dictionary(samples, settings.dictionary_size)
+    if count >= settings.own_dictionary_from:
+        # Many documents that say next to nothing cannot be trained on; the shipped dictionary serves them as well.
+        with contextlib.suppress(DictionaryError):
+            return train_dictionary(samples, dictionary_size_for(total, settings.dictionary_size))
     return general_dictionary(_language(samples))
 
 

@@ -13,10 +13,11 @@ from cem_rag_app.zpkg.dictionary import Dictionary, train_dictionary
 from cem_rag_app.zpkg.reader import Reader
 from cem_rag_app.zpkg.writer import PackWriter
 
-_WORDS = (
+_LINE = (
     "memory chunk frame dictionary offset table header reader writer search index vector teacher student "
     "火锅 宝贝 晚安 今天 下雨 咖啡 周末 电影 想你 加班"
-).split()
+)
+_WORDS = _LINE.split()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from cem_rag_app.errors import DictionaryError, FrameError, SettingsError
 from cem_rag_app.zpkg.compress import Compressor
-from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary, train_dictionary
+from cem_rag_app.zpkg.dictionary import Dictionary, dictionary_size_for, general_dictionary, train_dictionary
 from cem_rag_app.zpkg.late import decompress, read_text
 
 
@@ -86,10 +87,8 @@ def test_damaged_tables_are_a_named_error_or_still_tables(dictionary: Dictionary
         assert len(Dictionary(bytes(broken)).content) > 0
     except DictionaryError:
         return
-    try:
+    with contextlib.suppress(DictionaryError):
         Compressor(Dictionary(bytes(broken)))
-    except DictionaryError:
-        pass
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -102,7 +101,7 @@ def test_a_general_dictionary_is_shipped_for_each_language(language: str) -> Non
 
 def test_a_general_dictionary_shortens_text_of_its_language() -> None:
     chat = "嗯嗯，我也觉得挺好的，那我们周末一起去看电影吧？\n好呀好呀，你想看什么？我都可以的哈哈。"
-    prose = "The results of the experiment were compared with those of the previous study, and it was found that they agree."
+    prose = "The results of the experiment were compared with those of the previous study; they agree."
     for language, text in (("zh", chat), ("en", prose)):
         general = general_dictionary(language)  # type: ignore[arg-type]
         frame = Compressor(general).compress(text.encode())
@@ -120,11 +119,19 @@ def test_training_is_repeatable(texts: list[bytes]) -> None:
 
 
 def test_samples_beyond_a_hundred_times_the_size_are_thinned_out_evenly() -> None:
-    ends = [(b"start of the corpus %d " % n) * 20 for n in range(1500)] + [(b"END of all %d " % n) * 20 for n in range(1500)]
+    ends = [(b"start of the corpus %d " % n) * 20 for n in range(1500)]
+    ends += [(b"END of all %d " % n) * 20 for n in range(1500)]
     assert sum(map(len, ends)) > 2 * 100 * 4096
     trained = train_dictionary(ends, 4096)
     assert b"corpus" in trained.content
     assert b"END of" in trained.content
+
+
+@pytest.mark.parametrize(
+    ("text_bytes", "size"), [(0, 4096), (98_303, 4096), (240_000, 10_000), (2_703_360, 112_640), (10**9, 112_640)]
+)
+def test_a_dictionary_grows_with_its_text_up_to_its_limit(text_bytes: int, size: int) -> None:
+    assert dictionary_size_for(text_bytes) == size
 
 
 @pytest.mark.parametrize("samples", [[], [b"too short"], [b"x" * 50] * 5])

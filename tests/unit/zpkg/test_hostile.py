@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import contextlib
 import struct
 import tracemalloc
 import zlib
@@ -188,10 +189,8 @@ def test_random_bytes_are_never_a_pack(reader_of: MakeReader, data: bytes) -> No
 @settings(max_examples=300)
 def test_random_bytes_are_a_frame_or_a_frame_error(dictionary: Dictionary, data: bytes) -> None:
     for frame in (data, b"\x00\x00" + data):
-        try:
+        with contextlib.suppress(FrameError):
             assert len(decompress(frame, dictionary, limit=5000)) <= 5000
-        except FrameError:
-            pass
 
 
 @given(data=st.data())
@@ -202,10 +201,8 @@ def test_a_damaged_frame_is_an_error_when_its_owner_kept_a_checksum(
     text = data.draw(st.sampled_from(texts))
     frame = bytearray(Compressor(dictionary).compress(text))
     frame[data.draw(st.integers(0, len(frame) - 1))] ^= data.draw(st.integers(1, 255))
-    try:
+    with contextlib.suppress(FrameError):
         assert decompress(bytes(frame), dictionary, crc32=zlib.crc32(text)) == text
-    except FrameError:
-        pass
 
 
 def test_a_frame_cut_at_any_byte_or_followed_by_one_is_refused(dictionary: Dictionary, texts: list[bytes]) -> None:

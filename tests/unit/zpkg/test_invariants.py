@@ -75,7 +75,8 @@ def test_every_byte_of_a_pack_is_header_dictionary_table_or_frame(
     with open_pack(path) as reader:
         header = reader.header
     data = path.read_bytes()
-    assert data == header.to_bytes() + dictionary.data + data[header.table_start : header.frames_start] + b"".join(frames)
+    table = data[header.table_start : header.frames_start]
+    assert data == header.to_bytes() + dictionary.data + table + b"".join(frames)
     assert len(data) == 32 + len(dictionary.data) + 4 * len(frames) + sum(map(len, frames))
     assert b"4711" not in data
     assert not any(text in data for text in texts)
