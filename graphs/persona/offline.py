@@ -1,19 +1,35 @@
-"""The offline voice: speaks without a model, in words the person once wrote."""
+"""The offline voice: speaks without a model, in words the person once wrote.
+
+It plans by what the history shows, takes its candidates from real replies (:mod:`graphs.persona.replies`) and real
+facts (:mod:`graphs.persona.facts`), and says that it does not know where nothing recalled answers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
-from cem_rag_app.persona.intents import classify, is_question
-from cem_rag_app.persona.rules import Violation
+from cem_rag_app.persona.intents import classify
+from cem_rag_app.persona.rules import Violation, violations
 from cem_rag_app.persona.scoring import Candidate, Similarity
+from graphs.persona.habits import Habits
+from graphs.persona.replies import Proposer
 from graphs.persona.similarity import memory_similarity
 from graphs.persona.state import PersonaMemory
-from graphs.persona.voice import Critique, Plan, TurnInput
+from graphs.persona.voice import Critique, ModelCall, Plan, TurnInput, Verdict
+
+TONES = {
+    "greeting": "热络",
+    "farewell": "温柔",
+    "question_fact": "直接答",
+    "question_feeling": "认真",
+    "affection": "亲近",
+    "tease": "斗嘴",
+}
 
 
 class OfflineVoice:
-    """Recombines the recalled segments' real replies."""
+    """Speaks from one memory; what it learns from the history is learned at the first turn."""
 
     name = "offline"
     offline = True
@@ -22,26 +38,51 @@ class OfflineVoice:
         self._memory = memory
         self._similarity = similarity if similarity is not None else memory_similarity(memory)
 
+    @cached_property
+    def habits(self) -> Habits:
+        """What the history shows of the person."""
+        return Habits.of(self._memory, self._similarity)
+
     def plan(self, turn: TurnInput) -> Plan:
-        """Plan by rules."""
+        """The intent by rules, the number of bubbles by the person's habit for it, the facts by search."""
         intent = classify(turn.message.text)
-        return Plan(intent=intent, bubbles=2, needs_facts=is_question(intent))
+        plan = Plan(
+            intent=intent,
+            candidates=turn.max_candidates,
+            bubbles=min(turn.rules.max_bubbles, self.habits.bubbles.get(intent, self.habits.usual_bubbles)),
+            tone=TONES.get(intent, "随意"),
+            needs_facts=intent == "question_fact",
+        )
+        if plan.needs_facts:
+            facts = Proposer(self.habits, turn, plan).facts()
+            plan = plan.model_copy(update={"facts": tuple(fact.line.text for fact in facts[:3])})
+        turn.note(ModelCall(step="plan", model=self.name, output=plan.model_dump_json()))
+        return plan
 
     def generate(self, turn: TurnInput, plan: Plan) -> Sequence[Candidate]:
-        """The recalled bursts."""
-        found = []
-        for hit in turn.hits:
-            if hit.segment is not None and hit.segment.reply:
-                bubbles = tuple(line.text for line in hit.segment.reply)[: plan.bubbles]
-                found.append(Candidate(bubbles, "burst", (hit.segment.segment_id,)))
-        return found
+        """The best proposals that obey the rules: real lines are not rewritten, so those that do not are no use."""
+        return [candidate for candidate, _, _ in self._best(turn, plan)]
 
     def criticise(self, turn: TurnInput, plan: Plan, candidates: Sequence[Candidate]) -> Critique:
-        """No second opinion yet."""
-        return Critique()
+        """The fit each candidate was proposed with."""
+        known = {candidate.bubbles: (fit, reason) for candidate, fit, reason in self._best(turn, plan)}
+        verdicts = []
+        for index, candidate in enumerate(candidates):
+            fit, reason = known.get(candidate.bubbles, (0.0, "not from this person's words"))
+            verdicts.append(Verdict(index=index, fit=fit, reason=reason))
+        return Critique(verdicts=tuple(verdicts))
 
     def repair(
         self, turn: TurnInput, plan: Plan, candidate: Candidate, violations: Sequence[Violation]
     ) -> Candidate | None:
-        """Real lines are not rewritten."""
+        """None: real lines are not rewritten."""
         return None
+
+    def _best(self, turn: TurnInput, plan: Plan) -> list[tuple[Candidate, float, str]]:
+        proposals = Proposer(self.habits, turn, plan).proposals()
+        obeying = (
+            (each.candidate, each.fit, each.reason)
+            for each in proposals
+            if not violations(each.candidate.bubbles, turn.rules)
+        )
+        return [each for each, _ in zip(obeying, range(max(2, plan.candidates)), strict=False)]

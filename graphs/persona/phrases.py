@@ -25,6 +25,13 @@ class Phrases(BaseModel):
     echo_openings: tuple[str, ...]
     """Openings that give the user their own words back; one the person uses is preferred."""
     echo_endings: tuple[str, ...]
+    distress: tuple[str, ...]
+    """Words of someone who is not well."""
+    joy: tuple[str, ...]
+    """Words of someone who has good news."""
+    laughs: tuple[str, ...]
+    celebrations: tuple[str, ...]
+    """What nobody says to someone who is not well."""
 
 
 @cache

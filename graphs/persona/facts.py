@@ -1,0 +1,166 @@
+"""Finding the line that answers a question among recalled lines, and saying it from the person's side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cem_rag_app.schema import Message
+from graphs.persona.lexicon import Lexicon, grams
+from graphs.persona.state import CHAT_SOURCE
+
+_FUNCTION_WORDS = re.compile(
+    r"什么时候|啥时候|什么样|什么|啥|哪里|哪儿|哪家|哪个|哪天|哪年|哪边|哪|几点|几号|几岁|几月|几个|几次|几|多少|多久|多大|多高|多重|怎么样|怎么|"
+    r"为什么|为啥|咋|谁|吗|么|呢|吧|啊|呀|嘛|啦|哦|来着|还记不记得|记不记得|还记得|记得|知不知道|知道|不知道|是不是|有没有|对不对|"
+    r"咱们|咱俩|你们|我们|他们|她们|咱|我|你|您|她|他|它|的|地|得|了|过|着|是|在|有|那个|这个|那|这|上次|上回|之前|以前|现在|最近|后来|还|都|就|也|又|再|"
+    r"会|要|能|可以|到底|究竟|说|叫|名字|一下|告诉|和|跟|对|给|把|被|从|到|去|最|很|真|不|没"
+)
+_QUESTION_MARKS = re.compile(r"[?？]|吗\W*$|呢\W*$|什么\W*$")
+_NUMBER = r"(?:\d+|[零一二两三四五六七八九十百千万半]+)"
+_TIME = re.compile(
+    rf"{_NUMBER}\s*(?:点|号|月|日|年|岁|周|天|星期|礼拜|小时|分钟|个月|[:：]\d)|周[一二三四五六日天末]|星期[一二三四五六日天]|礼拜[一二三四五六日天]|"
+    r"今天|明天|后天|昨天|前天|今晚|明晚|昨晚|早上|上午|中午|下午|晚上|凌晨|半夜|月底|月初|年底|年后|年前|去年|今年|明年|前年|夏天|冬天|春天|秋天|"
+    r"元旦|春节|过年|除夕|清明|五一|端午|中秋|国庆|圣诞|下周|上周|下个月|上个月|monday|tuesday|wednesday|thursday|friday|saturday|sunday|\d{1,2}:\d{2}"
+)
+_AMOUNT = re.compile(_NUMBER)
+_NAME = re.compile(r"叫|名字|是|《|姓")
+_PLACE = re.compile(r"在|去|到|住|来|回|路|街|店|家|城|市|楼|区|馆|桥|河|山|校|院|机场|车站")
+_REASON = re.compile(r"因为|怕|由于|所以|才|嫌|为了|想|不小心|就是")
+_WANTED: tuple[tuple[re.Pattern[str], re.Pattern[str], bool], ...] = (
+    # what is asked, what an answer holds, whether a line without it is no answer at all
+    (re.compile(r"什么时候|啥时候|几点|几号|哪天|哪年|几月|星期几|周几|多久|when|what time"), _TIME, True),
+    (re.compile(r"多少|几[岁个次只斤块条本次]|多[大高重远长贵]|how (?:many|much|old)"), _AMOUNT, True),
+    (re.compile(r"叫什么|叫啥|什么名字|名字|是谁|谁"), _NAME, False),
+    (re.compile(r"哪里|哪儿|在哪|去哪|哪家|哪个|where"), _PLACE, False),
+    (re.compile(r"为什么|为啥|怎么会|怎么这么|怎么那么|why"), _REASON, False),
+)
+_CLAUSES = re.compile(r"[\s，,。.！!？?；;…~～]+")
+_TAIL = re.compile(r"[\s，,。.！!？?…~～啊呀啦了哦呢嘛吧哈]+$")
+
+OWN = 1.0
+NEARBY = (0.75, 0.5, 0.3)
+"""What a word counts that stands one, two, three lines before the answer."""
+
+ELSEWHERE = 0.15
+LONGEST_ECHO = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A line that may answer the question."""
+
+    line: Message
+    score: float
+    """Confidence in [0, 1]."""
+    follows: tuple[Message, ...]
+    """The speaker's next lines in the same burst."""
+    segment_id: int = 0
+
+
+def topic(question: str) -> frozenset[str]:
+    """What a question is about: its grams without question words, pronouns and particles."""
+    return grams(_FUNCTION_WORDS.sub(" ", question))
+
+
+def find_facts(question: str, stretches: Sequence[tuple[int, Sequence[Message]]], lexicon: Lexicon) -> list[Fact]:
+    """Lines that may answer a question, the most likely first.
+
+    A line answers when it holds what is asked for (a time for "when", a number for "how many") and it, or what was
+    said just before it, holds what the question is about. Of two that do so equally, the later one counts.
+
+    Args:
+        question: What the user asks.
+        stretches: (segment id, lines in order of speech) of every recalled segment.
+        lexicon: How telling each gram is.
+    """
+    about = topic(question)
+    if not about:
+        return []
+    wanted = [(pattern, strict) for asked, pattern, strict in _WANTED if asked.search(question)]
+    best: dict[int, Fact] = {}
+    newest = max((line.timestamp for _, lines in stretches for line in lines), default=0.0)
+    oldest = min((line.timestamp for _, lines in stretches for line in lines), default=0.0)
+    for segment_id, lines in stretches:
+        held = [grams(line.text) for line in lines]
+        for at, line in enumerate(lines):
+            if line.source == CHAT_SOURCE and line.role == "assistant":
+                continue  # what the voice itself said proves nothing
+            covered = _covered(about, held, at, lexicon)
+            typed = _typed(line.text, wanted)
+            if covered <= 0 or typed is None:
+                continue
+            age = (line.timestamp - oldest) / (newest - oldest) if newest > oldest else 1.0
+            score = (0.72 * covered + 0.20 * typed + 0.08 * age) * _side(question, line)
+            if _QUESTION_MARKS.search(line.text):
+                score *= 0.35
+            if line.message_id not in best or best[line.message_id].score < score:
+                follows = []
+                for later in lines[at + 1 :]:
+                    if later.role != line.role:
+                        break
+                    follows.append(later)
+                best[line.message_id] = Fact(line, min(1.0, score), tuple(follows), segment_id)
+    return sorted(best.values(), key=lambda fact: -fact.score)
+
+
+def echo(line: str, question: str, opening: str, ending: str) -> str:
+    """A user's own line given back from the person's side: 我下周三去杭州 -> 你不是说下周三去杭州嘛."""
+    clauses = [clause for clause in _CLAUSES.split(line) if clause]
+    about = topic(question)
+    wanted = [pattern for asked, pattern, _ in _WANTED if asked.search(question)]
+    useful = [
+        clause for clause in clauses if about & grams(clause) or any(pattern.search(clause) for pattern in wanted)
+    ] or clauses
+    body = ""
+    for clause in useful:
+        if body and len(body) + len(clause) > LONGEST_ECHO:
+            break
+        body = f"{body} {clause}".strip()
+    body = _TAIL.sub("", body)
+    turned = "".join({"我": "你", "你": "我"}.get(letter, letter) for letter in body)
+    return f"{opening}{turned.removeprefix('你')}{ending}"
+
+
+def _covered(about: frozenset[str], held: Sequence[frozenset[str]], at: int, lexicon: Lexicon) -> float:
+    """Share of the topic that the line and what surrounds it hold, nearer lines counting more."""
+    total = lexicon.mass(about)
+    if not total:
+        return 0.0
+    sum_ = 0.0
+    for gram in about:
+        if gram in held[at]:
+            value = OWN
+        else:
+            value = next((NEARBY[back] for back in range(3) if at - back - 1 >= 0 and gram in held[at - back - 1]), 0.0)
+            if not value and any(gram in other for other in held):
+                value = ELSEWHERE
+        sum_ += value * lexicon.weight(gram) ** 2
+    return sum_ / total
+
+
+def _typed(text: str, wanted: Sequence[tuple[re.Pattern[str], bool]]) -> float | None:
+    """How well a line holds the kind of thing asked for; None when it lacks what it must hold."""
+    if not wanted:
+        return 0.5
+    best = 0.0
+    for pattern, strict in wanted:
+        if pattern.search(text):
+            best = 1.0
+        elif strict:
+            return None
+    return best
+
+
+def _side(question: str, line: Message) -> float:
+    """Whether the line speaks of the one asked about. 你 in a question is the person, 我 is the user."""
+    of_person, of_user = "你" in question, re.search(r"我(?!们)", question) is not None
+    if of_person == of_user:
+        return 1.0 if line.role == "assistant" else 0.8
+    if of_person:
+        if line.role == "assistant":
+            return 0.8 if "你" in line.text and "我" not in line.text else 1.0
+        return 0.7 if "你" in line.text else 0.35
+    if line.role == "user":
+        return 0.9
+    return 1.0 if "你" in line.text else 0.7

@@ -1,0 +1,225 @@
+"""Candidates in the person's real words, and how well each answers what was just said.
+
+A reply is taken over whole or in part from an exchange that began like this one. What it says beyond that likeness
+(names, numbers, days) counts against it, unless the running conversation speaks of the same: the person's words are
+borrowed, yesterday's facts are not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cem_rag_app.persona.intents import classify
+from cem_rag_app.persona.scoring import Candidate
+from cem_rag_app.schema import Message
+from graphs.persona.facts import Fact, echo, find_facts, topic
+from graphs.persona.habits import Habits, Pair, pairs_of
+from graphs.persona.lexicon import grams
+from graphs.persona.phrases import phrases
+from graphs.persona.state import CHAT_SOURCE
+from graphs.persona.voice import Plan, TurnInput
+
+TELLING = 0.6
+"""Weight from which a letter says something of its own."""
+
+TELLING_LETTERS = 4
+"""As many unsupported telling letters make a bubble fully particular."""
+
+FACT_CONFIDENCE = 0.52
+UNSURE_FIT = 0.42
+OPEN_FIT = 0.4
+"""What a line without content is worth where its kind fits and nothing better is known."""
+
+PARTICULAR_COST = 0.35
+CONTINUED = 0.3
+FOLLOW_UP = 0.6
+CONTINUED_SECONDS = 3_600.0
+
+_OF_A_DAY = re.compile(
+    r"今天|明天|昨天|昨晚|今晚|后天|周[一二三四五六日天末]|星期|[\d一二两三四五六七八九十]+点|点半|[\d一二三四五六七八九十]+[号度]|早上|刚"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A candidate and how well it answers, in [0, 1], with the reason in a few words."""
+
+    candidate: Candidate
+    fit: float
+    reason: str
+
+
+class Proposer:
+    """Makes proposals for one turn from what was recalled and from the person's habits."""
+
+    def __init__(self, habits: Habits, turn: TurnInput, plan: Plan) -> None:
+        self._habits = habits
+        self._turn = turn
+        self._plan = plan
+        self._text = turn.message.text
+        self._said = {_bare(line.text) for line in turn.recent}
+        self._supported = grams(" ".join([self._text, *(line.text for line in turn.recent)]))
+        self._mood = _mood(self._text)
+
+    def proposals(self) -> list[Proposal]:
+        """All proposals, best first, each set of bubbles once; repetitions of what was just said are left out."""
+        found: dict[tuple[str, ...], Proposal] = {}
+        asks = self._plan.needs_facts
+        everything: list[Proposal] = [*self._recombined()]
+        if asks:
+            everything += [*self._answers(), *self._unsure()]
+        for proposal in everything:
+            bubbles = proposal.candidate.bubbles
+            if any(_bare(bubble) in self._said and len(_bare(bubble)) > 1 for bubble in bubbles):
+                continue
+            if bubbles not in found or found[bubbles].fit < proposal.fit:
+                found[bubbles] = proposal
+        return sorted(found.values(), key=lambda proposal: -proposal.fit)
+
+    def facts(self) -> list[Fact]:
+        """Recalled lines that answer the question well enough to rest on."""
+        question = self._text
+        if not topic(question):
+            # 为什么? asks about what was said before it.
+            before = [line.text for line in self._turn.recent[-2:]]
+            question = " ".join([*before, question])
+        stretches: list[tuple[int, Sequence[Message]]] = [
+            (hit.segment.segment_id, self._earlier(hit.segment.messages))
+            for hit in self._turn.hits
+            if hit.segment is not None
+        ]
+        stretches.append((0, self._turn.recent))
+        found = find_facts(question, stretches, self._habits.lexicon)
+        return [fact for fact in found if fact.score >= FACT_CONFIDENCE]
+
+    def _answers(self) -> Iterable[Proposal]:
+        for fact in self.facts()[:3]:
+            fit = 0.3 + 0.7 * fact.score
+            sources = (fact.segment_id,) if fact.segment_id else ()
+            if fact.line.role == "user":
+                habits = self._habits
+                told = echo(fact.line.text, self._text, habits.echo_opening, phrases().echo_endings[0])
+                yield Proposal(Candidate((told,), "echo", sources), fit, "the user said so")
+                continue
+            text = fact.line.text.strip()
+            yield Proposal(Candidate((text,), "fact", sources), fit, "the person said so")
+            if fact.follows and self._plan.bubbles > 1:
+                more = fact.follows[0].text.strip()
+                fit_both = fit - 0.1 - 0.2 * self._particular(more)
+                yield Proposal(Candidate((text, more), "fact", sources), fit_both, "the person said so, and went on")
+
+    def _unsure(self) -> Iterable[Proposal]:
+        for place, line in enumerate(self._habits.unsure):
+            yield Proposal(Candidate((line,), "unsure", ()), UNSURE_FIT - 0.01 * place, "nothing recalled answers this")
+
+    def _recombined(self) -> Iterable[Proposal]:
+        """Whole bursts and parts of them, from recalled exchanges, their neighbours and lines that always go."""
+        recalled: dict[int, tuple[int, Pair]] = {}
+        for hit in self._turn.hits:
+            if hit.segment is None:
+                continue
+            for pair in pairs_of(self._earlier(hit.segment.messages)):
+                if all(line.source != CHAT_SOURCE for line in pair.reply):
+                    recalled.setdefault(pair.reply[0].message_id, (hit.segment.segment_id, pair))
+        continued = self._continued()
+        for pair in continued:
+            recalled.setdefault(pair.reply[0].message_id, (0, pair))
+        for pair in self._habits.pairs:
+            recalled.setdefault(pair.reply[0].message_id, (-1, pair))
+        chosen = list(recalled.values())
+        likeness = self._likeness([pair for _, pair in chosen])
+        going_on = {pair.reply[0].message_id for pair in continued}
+        for (segment_id, pair), like in zip(chosen, likeness, strict=True):
+            follows = pair.reply[0].message_id in going_on
+            if follows:
+                like = max(like + CONTINUED * (1 - like), FOLLOW_UP if not topic(self._text) else 0.0)  # noqa: PLW2901
+            yield from self._parts(pair, like, segment_id, remote=segment_id < 0)
+
+    def _parts(self, pair: Pair, like: float, segment_id: int, *, remote: bool) -> Iterable[Proposal]:
+        texts = [line.text.strip() for line in pair.reply]
+        kind = classify(pair.text)
+        same_kind = kind == self._plan.intent
+        mood = _mood(pair.text)
+        if self._mood != mood:
+            like *= 0.45 if self._mood == "distress" or mood == "distress" else 0.8
+        if not same_kind:
+            like *= 0.8
+        sources = (segment_id,) if segment_id > 0 else ()
+        for start in range(len(texts)):
+            for end in range(start + 1, min(len(texts), start + self._plan.bubbles) + 1):
+                bubbles = tuple(texts[start:end])
+                if self._mood == "distress" and mood != "distress" and _celebrates(bubbles):
+                    continue
+                particular = sum(self._particular(text) for text in bubbles) / len(bubbles)
+                if remote and particular > 0.3:
+                    continue  # from elsewhere in the history only what says nothing of its own
+                goes = (1 - particular) if same_kind and self._mood == mood and not self._plan.needs_facts else 0.0
+                near = like * (1.0 if start == 0 else 0.88)
+                fit = near + (1 - near) * (OPEN_FIT * goes - PARTICULAR_COST * particular)
+                fit -= 0.03 * abs(len(bubbles) - self._plan.bubbles)
+                yield Proposal(
+                    Candidate(bubbles, "burst" if len(bubbles) == len(texts) else "part", sources),
+                    max(0.0, min(1.0, fit)),
+                    f"answered {pair.asked[-1].text!r} once; like {like:.2f}, particular {particular:.2f}",
+                )
+
+    def _likeness(self, pairs: Sequence[Pair]) -> list[float]:
+        """How like what was said now is to what each exchange answered, 0 at chance and 1 for the same words."""
+        if not pairs:
+            return []
+        habits = self._habits
+        lasts = [pair.asked[-1].text for pair in pairs]
+        wholes = [pair.text for pair in pairs]
+        near = habits.similarity([self._text], [*lasts, *wholes])[0]
+        out = []
+        for at, pair in enumerate(pairs):
+            cosine = max(float(near[at]), float(near[len(pairs) + at]))
+            above = max(0.0, (cosine - habits.noise) / (1 - habits.noise))
+            shared = max(habits.lexicon.overlap(self._text, lasts[at]), habits.lexicon.overlap(self._text, pair.text))
+            out.append(min(1.0, 0.55 * above + 0.45 * shared))
+        return out
+
+    def _continued(self) -> list[Pair]:
+        """The exchanges that followed, once, what the voice has just said again."""
+        habits = self._habits
+        last = [line for line in self._turn.recent[-4:] if line.role == "assistant"]
+        found = []
+        for line in last:
+            for number in habits.places.get(line.text.strip(), ())[-1:]:
+                if number + 1 < len(habits.pairs):
+                    here, later = habits.pairs[number], habits.pairs[number + 1]
+                    if later.asked[0].timestamp - here.reply[-1].timestamp < CONTINUED_SECONDS:
+                        found.append(later)
+        return found
+
+    def _earlier(self, lines: Sequence[Message]) -> list[Message]:
+        """Lines without the message that is being answered."""
+        return [line for line in lines if line.message_id != self._turn.message.message_id]
+
+    def _particular(self, text: str) -> float:
+        """How much a bubble says that nothing in this conversation speaks of, in [0, 1]."""
+        lexicon = self._habits.lexicon
+        own = {letter for letter in text.casefold() if letter.isalnum() and not letter.isascii()}
+        own |= {gram for gram in grams(text) if gram.isascii()}
+        count = sum(1 for letter in own if letter not in self._supported and lexicon.weight(letter) >= TELLING)
+        if _OF_A_DAY.search(text) and not (grams(text) & self._supported):
+            count += 2
+        return min(1.0, count / TELLING_LETTERS)
+
+
+def _mood(text: str) -> str:
+    words = phrases()
+    if any(word in text for word in words.distress):
+        return "distress"
+    return "joy" if any(word in text for word in words.joy) else ""
+
+
+def _celebrates(bubbles: Sequence[str]) -> bool:
+    text = "".join(bubbles)
+    return any(word in text for word in (*phrases().laughs, *phrases().celebrations))
+
+
+def _bare(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
