@@ -46,7 +46,8 @@ def strip_markdown(text: str) -> str:
 def split_long(text: str, limit: int) -> list[str]:
     """Cut a line into pieces of at most ``limit`` characters, as late as punctuation allows.
 
-    A piece ends after a sentence's end where one lies in its second half, else after a weaker mark, else at the limit.
+    A piece ends after a sentence's end where one lies late enough, else after a weaker mark, else before the word or
+    number that the limit would cut, else at the limit.
     A comma or a full stop that ends a piece is dropped, as one does when the next bubble goes on.
 
     Args:
@@ -70,4 +71,7 @@ def _cut(text: str, limit: int) -> int:
             inside_number = text[index - 1] in ".,:" and text[index : index + 1].isdigit()
             if text[index - 1] in marks and text[index : index + 1] not in _STRONG and not inside_number:
                 return index
+    word = re.search(r"[A-Za-z0-9.,:'_@/-]+\Z", text[:limit])
+    if word and word.start() > limit // 4 and re.match(r"[A-Za-z0-9]", text[limit:]):
+        return word.start()
     return limit

@@ -73,17 +73,17 @@ PRECEDED_BY = {
 
 THIRD_PARTY = re.compile(
     r"(?:[他她它谁]|别人|人家|同事|老板|朋友|闺蜜|室友|邻居|老师|姐|哥|弟|妹|叔|婶|姨|舅|姑|妈|爸|领导|客户|司机)"
-    r"们?(?:的|家的?|有)?$|(?<![我你咱])的$|[个只名位怀生养带娶讨怕]$"
+    r"们?(?:的|家的?|有)?\Z|(?<![我你咱])的\Z|[个只名位怀生养带娶讨怕]\Z"
 )
 """Someone else's spouse or child stands behind this."""
 
-OWN = re.compile(r"(?:我|咱)(?:家|们)?的?$|你[^，。,.!?！？\s]{0,3}是[^，。,.!?！？\s]{0,5}$")
+OWN = re.compile(r"(?:我|咱)(?:家|们)?的?\Z|你[^，。,.!?！？\s]{0,3}是[^，。,.!?！？\s]{0,5}\Z")
 """Whatever THIRD_PARTY says: one's own, or said of the listener (你真是个小可爱)."""
 
 ADDRESS_LEFT = re.compile(
     r"(?:^|[^a-z0-9\u3400-\u9fff]|[了啦呀吧哦嘛呢哈啊嗯哎欸诶喂嘿嗨]|我的|我家|晚安|早安|早上好|[想爱]你|谢谢|拜拜|好的|"
-    r"乖|叫你|喊你)$"
+    r"乖|叫你|喊你)\Z"
 )
-ADDRESS_RIGHT = re.compile(r"(?:$|[^a-z0-9\u3400-\u9fff]|[你我咱您]|快|早|晚|在吗|在不|别|们|呀|啊|哟|哎)")
+ADDRESS_RIGHT = re.compile(r"(?:\Z|[^a-z0-9\u3400-\u9fff]|[你我咱您]|快|早|晚|在吗|在不|别|们|呀|啊|哟|哎)")
 KISS = re.compile(r"^(?:[你我它他她咱]|一[下口]|抱抱|额|脸|嘴|猫)")
 """亲 and 亲亲 before these are the verb."""

@@ -25,7 +25,7 @@ _WHOLE: tuple[tuple[Intent, re.Pattern[str]], ...] = (
     (
         "greeting",
         re.compile(
-            rf"^(?:早+|早安|早上好|中午好|午安|下午好|晚上好|你好|您好|哈喽|哈啰|嗨|嘿|喂|hello|hi+|hey|good\s?morning|"
+            rf"^(?:早+|早安|早上好|中午好|午安|下午好|晚上好|你好|您好|哈喽|哈啰|嗨|嘿(?!嘿)|喂|hello|hi+|hey|good\s?morning|"
             rf"在吗|在不在|在么|在不|醒了吗|醒了没|起床了吗|起床没|起来了吗|\S{{0,4}}快乐|新年好|恭喜发财|\s)+{_END}$"
         ),
     ),
@@ -35,7 +35,7 @@ _WHOLE: tuple[tuple[Intent, re.Pattern[str]], ...] = (
             rf"^.{{0,12}}(?:晚安|拜拜|再见|bye|goodnight|good\s?night|明天见|回头见|回聊|睡了|去睡|先睡|睡觉了|我走了|先撤|先下了|88){_END}$"
         ),
     ),
-    ("laugh", re.compile(r"^(?:(?:哈|嘿|嘻|呵|噗|hh|ha|lol|嗯|哦|噢|喔|唔|额|呃|6|\[[^\[\]]+\])[\s~～。!！.…]*)+$")),
+    ("laugh", re.compile(r"^(?:(?:哈|嘿|嘻|呵|噗|h{2,}|ha|lol|嗯|哦|噢|喔|唔|额|呃|6|\[[^\[\]]+\])[\s~～。!！.…]*)+$")),
 )
 _THANKS = re.compile(r"谢谢|多谢|感谢|谢啦|谢了|thank|thx")
 _APOLOGY = re.compile(r"对不起|抱歉|我错了|不好意思|别生气|原谅|sorry|my bad")
@@ -49,7 +49,7 @@ _QUESTION = re.compile(
     r"what|where|when|who|which|how|why"
 )
 _YES_NO = re.compile(
-    r"[吗么嘛不没][\s~～。.]*[?？]?$|(.)[不没]\1|是不是|有没有|会不会|能不能|要不要|[?？]|^(?:is|are|do|does|did|can|will|have|has)\b"
+    r"(?:吗|(?<![什怎这那])么|不|没)[\s~～。.]*[?？]?$|(.)[不没]\1|是不是|有没有|会不会|能不能|要不要|[?？]|^(?:is|are|do|does|did|can|will|have|has)\b"
 )
 _STATED = re.compile(
     r"^没有|没什么|没啥|什么都|什么也|谁都|哪都|怎么都|怎么这[么样]|不知道.*(?:什么|怎么|哪|谁)|多少[有都]|几[个天]+(?:就|都)"
@@ -118,7 +118,7 @@ def _classify_line(line: str) -> Intent:
 
 def _is_asked(line: str) -> bool:
     """Whether question words ask: 什么都好, 怎么这样 and 没什么 state."""
-    if re.search(r"[?？]\s*$|[吗么呢]\W*你?$|(?<!还)没\W*$|[好行要在]不\W*$", line):
+    if re.search(r"[?？]\s*$|(?:吗|呢|(?<![什怎这那])么)\W*你?$|(?<!还)没\W*$|[好行要在]不\W*$", line):
         return True
     if _STATED.search(line):
         return False

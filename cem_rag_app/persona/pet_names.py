@@ -159,7 +159,7 @@ def _one_han_word(written: str, before: str, behind: str) -> bool:
     gaps = _GAPS.findall(written)
     if not gaps or any(not _PAUSE.fullmatch(gap) for gap in gaps):
         return True
-    return not re.search(rf"{_LETTER}$", before) or not re.match(_LETTER, behind)
+    return not re.search(rf"{_LETTER}\Z", before) or not re.match(_LETTER, behind)
 
 
 def _one_latin_word(written: str) -> bool:

@@ -84,12 +84,11 @@ def content_violations(bubbles: Sequence[str], rules: HardRules) -> list[Violati
         for pet in find_pet_names(bubbles, rules.allowed_pet_names)
     ]
     # A phrase cut by a space or a bubble's end is the phrase all the same.
-    for text in (joined, "".join(joined.split())):
-        match = SELF_REFERENCE.search(text)
-        if match:
-            found.append(Violation("self_reference", match.group()))
-            break
-    lecture = LECTURING.search(joined) or next(filter(None, map(OPENING.search, folded)), None)
+    readings = (joined, "".join("".join(folded).split()))
+    own = next(filter(None, map(SELF_REFERENCE.search, readings)), None)
+    if own:
+        found.append(Violation("self_reference", own.group()))
+    lecture = next(filter(None, (*map(LECTURING.search, readings), *map(OPENING.search, folded))), None)
     if lecture:
         found.append(Violation("lecturing", lecture.group().strip("，,:：")))
     boundary = BOUNDARY.search(joined) or BOUNDARY.search(re.sub(r"(?<=\d)[ -](?=\d)", "", joined))
