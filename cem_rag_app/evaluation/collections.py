@@ -113,7 +113,7 @@ def load_cisi(folder: Path) -> Collection:
 def load_madial(folder: Path) -> Collection:
     """Load MADial-Bench-zh: which memory should the dialogue wake?
 
-    A query is the last eight turns before the (first) test turn, each with its speaker's name: memories name people too.
+    A query is the last eight turns before the (first) test turn, each with its speaker: memories name people too.
     """
     corpus: dict[str, str] = {}
     for _, record in _json_lines(folder / "MADial-Bench-zh-memory.json"):

@@ -1,0 +1,1 @@
+"""Questions to documents: retrieve, answer, cite."""
