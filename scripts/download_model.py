@@ -1,4 +1,7 @@
-"""Fetch a sentence-transformers model into a folder, so that a memory can use it offline: python -m scripts.download_model"""
+"""Fetch a sentence-transformers model into a folder, so that a memory can use it offline.
+
+``python -m scripts.download_model``
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Write docs/cli.md and docs/settings.md from the commands and the settings themselves: python -m scripts.write_reference"""
+"""Write docs/cli.md and docs/settings.md from the commands and the settings themselves.
+
+``python -m scripts.write_reference``
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,9 @@ WRITTEN = "<!-- Written by `python -m scripts.write_reference`; a test compares.
 def commands_reference() -> str:
     """Return docs/cli.md: every command with its help as the terminal prints it."""
     lines = ["# Commands", "", WRITTEN, "", "Every command also answers `--help`.", ""]
-    for path, command in _commands(cem_rag, ("cem-rag",)):
-        context = click.Context(command, info_name=" ".join(path), max_content_width=100, terminal_width=100)
-        title = " ".join(path)
-        lines += [f"{'#' * min(len(path) + 1, 3)} {title}", "", "```text", _help(command, context), "```", ""]
+    for context in _contexts(cem_rag, None, "cem-rag"):
+        depth = context.command_path.count(" ") + 2
+        lines += [f"{'#' * min(depth, 3)} {context.command_path}", "", "```text", _help(context), "```", ""]
     return "\n".join(lines)
 
 
@@ -32,8 +34,8 @@ def settings_reference() -> str:
         "",
         WRITTEN,
         "",
-        "A value comes from the command line where an option exists, then from the environment, then from `.env` in the "
-        "working directory, then from the default.",
+        "A value comes from the command line where an option exists, then from the environment, then from `.env` in "
+        "the working directory, then from the default.",
         "",
     ]
     sections = {name: field for name, field in Settings.model_fields.items() if _section(field.annotation)}
@@ -46,18 +48,19 @@ def settings_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    yield path, command
+def _contexts(command: click.Command, parent: click.Context | None, name: str) -> Iterator[click.Context]:
+    """Give every command with the context it has when it is called."""
+    context = command.make_context(name, [], parent=parent, resilient_parsing=True, terminal_width=100)
+    yield context
     if isinstance(command, click.Group):
-        context = click.Context(command, info_name=path[-1])
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            yield from _commands(below, (*path, name))
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            assert found is not None
+            yield from _contexts(found, context, below)
 
 
-def _help(command: click.Command, context: click.Context) -> str:
-    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+def _help(context: click.Context) -> str:
+    return "\n".join(line.rstrip() for line in context.get_help().splitlines())
 
 
 def _section(annotation: object) -> type[BaseModel] | None:

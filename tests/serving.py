@@ -50,7 +50,7 @@ def write_history(path: Path, lines=HISTORY) -> Path:
 def cem_rag(*arguments: str | Path, **options) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     command = [sys.executable, "-m", "ui.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, **options)
 
 
 def build_memory(folder: Path) -> Path:
@@ -77,7 +77,9 @@ def serving(*arguments: str, seconds: float = 60.0) -> Iterator[str]:
     """Serve until the block ends; gives the address once `/healthz` answers."""
     port = free_port()
     command = [sys.executable, "-m", "ui.cli", *arguments, "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ))
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ)
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + seconds

@@ -1,1 +1,1 @@
-
+"""The faces: terminal, web chat, HTTP API."""

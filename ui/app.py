@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from cem_rag_app.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from cem_rag_app.cem.encoder import CompressedEncoder
+    from cem_rag_app.cem.teachers.base import TextEncoder
     from cem_rag_app.settings import Settings
     from graphs.persona.chat import PersonaChat
     from graphs.qa.ask import Answer
@@ -77,6 +79,32 @@ class Services:
             self._memory = self._chat = None
 
 
+def text_encoder(settings: Settings, name: str) -> TextEncoder:
+    """Return the text encoder of that name, with the key and the device that the settings hold."""
+    from cem_rag_app.cem.teachers.registry import load_teacher
+
+    key = settings.google_api_key.get_secret_value() if settings.google_api_key else None
+    return load_teacher(name, device=settings.device, api_key=key, base_url=settings.google_base_url)
+
+
+def document_encoder(settings: Settings, name: str) -> CompressedEncoder:
+    """Return the compressed encoder that lives in a text encoder's space: the memory's own, else the shipped one.
+
+    Raises:
+        CheckpointError: None ships for it and the memory has none.
+    """
+    from cem_rag_app.cem.encoder import CompressedEncoder, shipped_checkpoint
+
+    own = settings.memory / "model"
+    checkpoint = own if (own / "config.json").exists() else shipped_checkpoint(name)
+    if checkpoint is None:
+        raise CheckpointError(
+            f"No compressed encoder is shipped for the text encoder {name!r}.",
+            remedy=f"Train one: cem-rag train cem TEXTS --encoder {name} --output {own}",
+        )
+    return CompressedEncoder.from_pretrained(checkpoint)
+
+
 def encoder_factory(settings: Settings) -> Callable[[str], Encoders]:
     """Return what makes a memory's two encoders from the name its profile holds.
 
@@ -85,20 +113,9 @@ def encoder_factory(settings: Settings) -> Callable[[str], Encoders]:
     """
 
     def make(name: str) -> Encoders:
-        from cem_rag_app.cem.encoder import CompressedEncoder, shipped_checkpoint
-        from cem_rag_app.cem.teachers.registry import load_teacher
         from stores.memory import Encoders
 
-        own = settings.memory / "model"
-        checkpoint = own if (own / "config.json").exists() else shipped_checkpoint(name)
-        if checkpoint is None:
-            raise CheckpointError(
-                f"No compressed encoder is shipped for the text encoder {name!r}.",
-                remedy=f"Train one: cem-rag train cem --encoder {name} --memory {settings.memory}",
-            )
-        key = settings.google_api_key.get_secret_value() if settings.google_api_key else None
-        query = load_teacher(name, device=settings.device, api_key=key, base_url=settings.google_base_url)
-        return Encoders(query=query, document=CompressedEncoder.from_pretrained(checkpoint))
+        return Encoders(query=text_encoder(settings, name), document=document_encoder(settings, name))
 
     return make
 

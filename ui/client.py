@@ -34,9 +34,7 @@ class Client:
         transport: Another way to the service; tests pass an in-process one.
     """
 
-    def __init__(
-        self, base_url: str, *, timeout: float = 120.0, transport: httpx.BaseTransport | None = None
-    ) -> None:
+    def __init__(self, base_url: str, *, timeout: float = 120.0, transport: httpx.BaseTransport | None = None) -> None:
         # A proxy from the environment has no business between two ends of one process.
         self._http = httpx.Client(base_url=base_url, transport=transport, trust_env=False)
         self._timeout = timeout
@@ -46,9 +44,7 @@ class Client:
         body = ChatRequest(text=text, conversation=conversation, turn_id=turn_id)
         return self._call("POST", "/chat", ChatReply, body=body)
 
-    def messages(
-        self, *, limit: int = 60, before_id: int | None = None, conversation: str = "default"
-    ) -> Messages:
+    def messages(self, *, limit: int = 60, before_id: int | None = None, conversation: str = "default") -> Messages:
         """Return the last messages of a conversation, oldest first."""
         params: dict[str, str | int] = {"limit": limit, "conversation": conversation}
         if before_id is not None:

@@ -36,7 +36,8 @@ def messenger(data: dict[str, Any], *, on_mark: Callable[[], None], on_earlier: 
     """Draw the bubbles.
 
     Args:
-        data: ``persona``, ``messages`` (each a `MessageOut` as a dict with a ``key``), ``typing``, ``more``, ``strings``.
+        data: ``persona``, ``messages`` (each a `MessageOut` as a dict with a ``key``), ``typing``, ``more`` and
+            ``strings``.
         on_mark: Called when a mark was set or taken back; ``st.session_state["messenger"].mark`` says which.
         on_earlier: Called when earlier messages are wanted.
     """

@@ -39,6 +39,21 @@ DOCUMENTS_HELP = 'cem-rag ask "…"'
 
 
 def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what the side bar says of a memory: a label and a value each, for the figures that are there."""
-    labels = {"messages": "消息", "chunks": "片段", "packs": "压缩包"}
-    return [(label, f"{status[key]:,}") for key, label in labels.items() if isinstance(status.get(key), int)]
+    """Return what the side bar says of a memory: a label and a value each."""
+    counts, sizes = status["counts"], status["bytes"]
+    return [
+        ("消息", f"{counts['messages']:,}"),
+        ("片段", f"{counts['chunks']:,}"),
+        ("原文", human_bytes(sizes["plain_text"])),
+        ("压缩后", human_bytes(sizes["packs"] + sizes["fresh_frames"])),
+        ("向量", status["encoder"]),
+    ]
+
+
+def human_bytes(count: float) -> str:
+    """Write a size: ``human_bytes(4608)`` is ``4.5 KiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError

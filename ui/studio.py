@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphs.persona.state import PersonaContext
     from graphs.qa.state import QaContext
+
+    from graphs.persona.state import PersonaContext
     from ui.app import Services
 
 

@@ -33,9 +33,7 @@ class FakeMemory:
 
     def add(self, role: str, text: str, timestamp: float = 1_763_600_000.0) -> Message:
         speaker = self.rules.persona if role == "assistant" and self.rules else "我"
-        message = Message(
-            role=role, speaker=speaker, text=text, timestamp=timestamp, message_id=len(self.messages) + 1
-        )
+        message = Message(role=role, speaker=speaker, text=text, timestamp=timestamp, message_id=len(self.messages) + 1)
         self.messages.append(message)
         return message
 
@@ -67,7 +65,11 @@ class FakeMemory:
         return sorted(self.good)
 
     def status(self) -> dict[str, Any]:
-        return {"messages": len(self.messages), "chunks": 3, "packs": 1}
+        return {
+            "encoder": "embedded-zh",
+            "counts": {"messages": len(self.messages), "chunks": 3},
+            "bytes": {"plain_text": 4608, "packs": 1024, "fresh_frames": 1024},
+        }
 
     def build(self, *, limit: int = 0, batch_size: int = 24, index: str = "auto", progress: Any = None) -> BuildReport:
         return BuildReport(added=2, limit=limit, batch_size=batch_size)
@@ -96,9 +98,7 @@ class FakeChat:
                 {
                     "chunk_id": hit.chunk_id,
                     "anchor": hit.text,
-                    "lines": [
-                        {"role": m.role, "speaker": m.speaker, "text": m.text} for m in hit.segment.messages
-                    ],
+                    "lines": [{"role": m.role, "speaker": m.speaker, "text": m.text} for m in hit.segment.messages],
                     "semantic_score": hit.semantic_score,
                     "lexical_score": hit.lexical_score,
                     "recency_score": hit.recency_score,

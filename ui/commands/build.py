@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 
 from cem_rag_app.errors import SettingsError
 from ui.commands.common import emit, json_option, memory_option, progress_bar, services_for, settings_for
+from ui.strings import human_bytes
 
 if TYPE_CHECKING:
     from cem_rag_app.settings import Settings
@@ -37,18 +37,21 @@ def build(
     report = run_build(settings, limit=limit, batch_size=batch_size, encoder=encoder)
 
     def lines() -> Iterator[str]:
-        yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in report.items())
+        packed = ", with a dictionary of its own" if report["own_dictionary"] else ""
+        yield f"{report['chunks']:,} chunks: {report['packed']:,} packed{packed}, {report['embedded']:,} embedded."
+        yield f"The {report['index']} index covers them ({report['seconds']:.1f} s)."
 
     emit(report, as_json=as_json, lines=lines)
 
 
-def run_build(settings: Settings, *, limit: int = 0, batch_size: int = 24, encoder: str | None = None) -> dict[str, Any]:
+def run_build(
+    settings: Settings, *, limit: int = 0, batch_size: int = 24, encoder: str | None = None
+) -> dict[str, Any]:
     """Build, with a bar on stderr; returns the report as plain values.
 
     Raises:
         SettingsError: ``encoder`` is not the one the memory was made for; a memory's vectors share one space.
     """
-    began = time.perf_counter()
     with services_for(settings) as services, progress_bar() as progress:
         made_for = services.memory.profile.encoder
         if encoder not in (None, "auto", made_for):
@@ -56,10 +59,8 @@ def run_build(settings: Settings, *, limit: int = 0, batch_size: int = 24, encod
                 f"The memory {settings.memory} was made for the encoder {made_for!r}, not {encoder!r}.",
                 remedy="Import into a new folder with --encoder.",
             )
-        report = services.memory.build(
-            limit=limit, batch_size=batch_size, index=settings.index, progress=progress
-        )
-    return {**dataclasses.asdict(report), "seconds": round(time.perf_counter() - began, 2)}
+        report = services.memory.build(limit=limit, batch_size=batch_size, index=settings.index, progress=progress)
+    return dataclasses.asdict(report)
 
 
 @click.command()
@@ -67,12 +68,12 @@ def run_build(settings: Settings, *, limit: int = 0, batch_size: int = 24, encod
 @json_option
 def compact(memory: Path | None, as_json: bool) -> None:
     """Rewrite packs and index without what is no longer needed."""
-    with services_for(settings_for(memory)) as services:
-        before = services.memory.status()
-        services.memory.compact()
-        after = services.memory.status()
+    with services_for(settings_for(memory)) as services, progress_bar() as progress:
+        before = services.memory.status()["bytes"]
+        report = services.memory.compact(progress=progress)
+        after = services.memory.status()["bytes"]
     emit(
-        {"before": before, "after": after},
+        {**dataclasses.asdict(report), "bytes_before": before, "bytes_after": after},
         as_json=as_json,
-        lines=lambda: iter((f"compacted {settings_for(memory).memory}",)),
+        lines=lambda: iter((f"{human_bytes(before['total'])} before, {human_bytes(after['total'])} now.",)),
     )

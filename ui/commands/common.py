@@ -13,6 +13,7 @@ import click
 from cem_rag_app.errors import SettingsError
 
 if TYPE_CHECKING:
+    from cem_rag_app.evaluation.report import Report
     from cem_rag_app.settings import Settings
     from ui.app import Services
 
@@ -51,12 +52,9 @@ def settings_for(memory: Path | None = None, **overrides: Any) -> Settings:
     given = {name: value for name, value in {"memory": memory, **overrides}.items() if value is not None}
     try:
         settings = Settings()
-        for name, value in given.items():
-            section = getattr(settings, name)
-            if isinstance(value, dict):
-                kept = {key: item for key, item in value.items() if item is not None}
-                value = type(section).model_validate({**section.model_dump(), **kept})
-            settings = settings.model_copy(update={name: value})
+        return settings.model_copy(
+            update={name: _with(getattr(settings, name), value) for name, value in given.items()}
+        )
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
@@ -65,7 +63,14 @@ def settings_for(memory: Path | None = None, **overrides: Any) -> Settings:
             f"The setting {place} cannot be {problem['input']!r}: {problem['msg']}.",
             remedy=f"Change {variable} in the environment or in .env, or the option of that name.",
         ) from error
-    return settings
+
+
+def _with(section: Any, given: Any) -> Any:
+    """Put what was given on top of a section, checked again; a plain value replaces a plain value."""
+    if not isinstance(given, dict):
+        return given
+    kept = {key: item for key, item in given.items() if item is not None}
+    return type(section).model_validate({**section.model_dump(), **kept})
 
 
 @contextmanager
@@ -89,23 +94,19 @@ def emit(data: dict[str, Any], *, as_json: bool, lines: Callable[[], Iterator[st
         click.echo(line)
 
 
+def print_report(report: Report, *, as_json: bool, lines: Callable[[], Iterator[str]]) -> None:
+    """Print an evaluation or a benchmark; its JSON has `metrics`, `settings`, `versions` and `machine`."""
+    emit(report.model_dump(mode="json"), as_json=as_json, lines=lines)
+
+
 def note(text: str) -> None:
     """Say something beside the result, on stderr."""
     click.echo(text, err=True)
 
 
-def human_bytes(count: float) -> str:
-    """Write a size: ``human_bytes(4608)`` is ``4.5 KiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError
-
-
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a ``progress(stage, done, total)`` that draws one bar a stage on stderr; silent where that is no terminal."""
+    """Give a ``progress(stage, done, total)`` that draws a bar a stage on stderr; silent where that is no terminal."""
     from tqdm import tqdm
 
     bars: dict[str, tqdm[Any]] = {}

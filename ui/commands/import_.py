@@ -64,9 +64,7 @@ def import_(
     else:
         from cem_rag_app.persona.history import Columns
 
-        columns = Columns(
-            speaker=speaker_column, text=text_column, time=time_column, conversation=conversation_column
-        )
+        columns = Columns(speaker=speaker_column, text=text_column, time=time_column, conversation=conversation_column)
         report = import_chat(settings, files, form, persona, columns)
 
     def lines() -> Iterator[str]:
@@ -164,9 +162,7 @@ def _ask_for_persona(file: Path, form: HistoryFormat, columns: Columns | None) -
     )
 
 
-def _create(
-    settings: Settings, kind: Literal["chat", "documents"], sample: Iterable[str], persona: str | None
-) -> None:
+def _create(settings: Settings, kind: Literal["chat", "documents"], sample: Iterable[str], persona: str | None) -> None:
     """Create the memory; the language of a sample of the texts chooses encoder and first dictionary."""
     from cem_rag_app.cem.teachers.registry import EMBEDDED_ZH, choose_teacher
     from cem_rag_app.persona.rules import HardRules

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ui.commands.common import emit, human_bytes, json_option, memory_option, services_for, settings_for
+from ui.commands.common import emit, json_option, memory_option, services_for, settings_for
+from ui.strings import human_bytes
 
 if TYPE_CHECKING:
     from cem_rag_app.schema import Hit
@@ -59,17 +60,17 @@ def status(memory: Path | None, as_json: bool) -> None:
     emit(data, as_json=as_json, lines=lambda: _plain(data))
 
 
-def _plain(data: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """Write nested figures as lines; what is counted in bytes also as KiB or MiB."""
+def _plain(data: dict[str, Any], indent: str = "", *, sizes: bool = False) -> Iterator[str]:
+    """Write nested figures as lines; what stands under ``bytes`` also as KiB or MiB."""
     for name, value in data.items():
         label = f"{indent}{name.replace('_', ' ')}:"
         if isinstance(value, dict):
             yield label
-            yield from _plain(value, indent + "  ")
-        elif isinstance(value, int) and not isinstance(value, bool) and ("bytes" in name or indent and "byte" in name):
-            yield f"{label} {value:,} ({human_bytes(value)})"
+            yield from _plain(value, indent + "  ", sizes=name == "bytes")
+        elif isinstance(value, bool) or not isinstance(value, int):
+            yield f"{label} {value}"
         else:
-            yield f"{label} {value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{label} {value}"
+            yield f"{label} {value:,}" + (f" ({human_bytes(value)})" if sizes else "")
 
 
 @click.command()
@@ -77,17 +78,21 @@ def _plain(data: dict[str, Any], indent: str = "") -> Iterator[str]:
 @json_option
 @click.pass_context
 def check(ctx: click.Context, memory: Path | None, as_json: bool) -> None:
-    """Verify every file of the memory; exit code 1 when something is damaged."""
+    """Verify every file of the memory.
+
+    Reads everything and changes nothing; the exit code is 1 when something stored is damaged.
+    """
     with services_for(settings_for(memory)) as services:
         report = services.memory.check()
-    data = dataclasses.asdict(report)
+    data = {"ok": report.ok, **dataclasses.asdict(report)}
 
     def lines() -> Iterator[str]:
-        yield from _plain({name: value for name, value in data.items() if name != "problems"})
-        yield from (f"damaged: {problem}" for problem in data["problems"])
-        if not data["problems"]:
-            yield "Everything is as it was written."
+        yield f"{report.chunks:,} chunks and {report.packs:,} packs read"
+        for finding in report.findings:
+            yield f"{finding.severity}: {finding.file}: {finding.problem} {finding.remedy}"
+        if report.ok:
+            yield "Everything stored is as it was written."
 
     emit(data, as_json=as_json, lines=lines)
-    if data["problems"]:
+    if not report.ok:
         ctx.exit(1)

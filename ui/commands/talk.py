@@ -85,7 +85,9 @@ def _explain(turn: Turn | None) -> None:
 @click.command()
 @click.argument("question")
 @memory_option
-@click.option("--model", help="Who writes the answer: offline (quotes only), gemini, local:PATH or an init_chat_model string.")
+@click.option(
+    "--model", help="Who writes the answer: offline (quotes only), gemini, local:PATH or an init_chat_model string."
+)
 @json_option
 def ask(question: str, memory: Path | None, model: str | None, as_json: bool) -> None:
     """Ask the documents a question; the answer cites its chunks."""

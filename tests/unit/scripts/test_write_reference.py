@@ -18,7 +18,9 @@ def test_every_setting_has_its_variable_and_its_meaning_on_the_page():
     page = (DOCS / "settings.md").read_text(encoding="utf-8")
     for name, field in Settings.model_fields.items():
         section = getattr(field.annotation, "model_fields", None)
-        for variable, inner in {f"{name}__{key}": f for key, f in section.items()}.items() if section else [(name, field)]:
+        for variable, inner in (
+            {f"{name}__{key}": f for key, f in section.items()}.items() if section else [(name, field)]
+        ):
             assert inner.description, variable
             (row,) = [line for line in page.splitlines() if f"`CEM_RAG_{variable.upper()}`" in line]
             assert inner.description in row

@@ -76,7 +76,7 @@ async def test_status_and_build_pass_the_memorys_own_figures_on():
     async with browser(services) as http:
         status = (await http.get("/rag/index/status")).json()
         built = (await http.post("/rag/index/build", json={"limit": 5, "batch_size": 7})).json()
-    assert status["messages"] == 4
+    assert status["counts"]["messages"] == 4
     assert built == {"added": 2, "limit": 5, "batch_size": 7}
 
 

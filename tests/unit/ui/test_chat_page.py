@@ -42,7 +42,7 @@ def test_the_page_shows_the_memorys_last_messages_and_says_that_it_is_a_simulati
 
 
 def test_a_message_is_answered_with_bubbles_and_the_side_bar_explains_them():
-    services, memory, _ = fake_services(TALK)
+    services, _, _ = fake_services(TALK)
     test = open_page(client_of(services))
     test.chat_input[0].set_value("  火锅几点  ").run()
     assert [m["text"] for m in bubbles(test)["messages"]][-3:] == ["火锅几点", "在呢", "怎么啦"]
@@ -93,7 +93,7 @@ def test_a_memory_of_documents_points_to_the_command_that_asks_them():
 
 
 def test_only_a_window_of_a_long_history_is_drawn():
-    services, memory, _ = fake_services(tuple(("user", f"第{n}条") for n in range(500)))
+    services, _, _ = fake_services(tuple(("user", f"第{n}条") for n in range(500)))
     shown = bubbles(open_page(client_of(services)))
     assert len(shown["messages"]) == 60
     assert shown["messages"][-1]["text"] == "第499条"

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from cem_rag_app.errors import ColumnError, SettingsError
 from ui import cli
-from ui.commands.common import emit, human_bytes, settings_for
+from ui.commands.common import emit, settings_for
+from ui.strings import human_bytes
 
 
 def every_command(command=cli.main, path=()):

@@ -37,7 +37,7 @@ def test_every_call_comes_back_as_its_model():
     assert [m.text for m in client.messages(limit=2).messages] == ["在呢", "怎么啦"]
     assert client.messages(limit=1, before_id=3).messages[0].marked is True
     assert client.preview("火锅", k=1).hits[0].anchor_text == "吃火锅吗"
-    assert client.status().model_dump()["messages"] == 5
+    assert client.status().model_dump()["counts"]["messages"] == 5
     assert client.build(limit=3).model_dump()["limit"] == 3
     assert memory.good == {2}
 
