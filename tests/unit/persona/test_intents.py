@@ -10,7 +10,8 @@ CASES = {
     "thanks": "谢谢你|谢啦|thanks a lot",
     "apology": "对不起|我错了|我错了 是我没放心上|sorry",
     "laugh": "哈哈哈|哈哈哈哈哈|[拥抱]|嗯|哦|hhh|嘿嘿",
-    "question_fact": "你家猫叫什么|几点下班|吃了吗|下班没|带伞没|在干嘛|周末去哪|你姐婚礼是哪天|是不是又下雨了|喝不喝奶茶|你生日几号？|"
+    "question_fact": "你家猫叫什么|几点下班|吃了吗|下班没|带伞没|在干嘛|周末去哪|"
+    "你姐婚礼是哪天|是不是又下雨了|喝不喝奶茶|你生日几号？|"
     "where are you?|what's your cat's name",
     "question_feeling": "你想我吗|还生气吗|今晚开心吗|累不累|你怎么了|今天好点没|你喜欢我什么|how are you?",
     "request": "帮我带杯奶茶|别生我气嘛|陪我聊会儿|给我也看看|help me please|明早记得开门",

@@ -8,8 +8,10 @@ ALLOWED = ("宝贝",)
 
 BROKEN = (
     """
-亲爱的你好|亲 爱 的|亲❤爱❤的|亲。爱。的|亲-爱-的|亲1爱2的|親愛的|亲爱地你在吗|亲耐的|亲爱哒|qin ai de|q i n a i d e|qīn ài de 晚安|QinAiDe
-宝宝|bao宝|宝bao|baobao睡了吗|BaO BaO|宝🌸宝|宝!宝!|小宝贝|大宝贝来了|宝贝儿|x i a o b a o b e i|晚安宝|想你了宝|宝 你在吗|宝,在吗
+亲爱的你好|亲 爱 的|亲❤爱❤的|亲。爱。的|亲-爱-的|亲1爱2的|親愛的
+亲爱地你在吗|亲耐的|亲爱哒|qin ai de|q i n a i d e|qīn ài de 晚安|QinAiDe
+宝宝|bao宝|宝bao|baobao睡了吗|BaO BaO|宝🌸宝|宝!宝!|小宝贝|大宝贝来了
+宝贝儿|x i a o b a o b e i|晚安宝|想你了宝|宝 你在吗|宝,在吗
 我老婆|我的老公|老\u200b公回来|lao po|脑公|老 公|心 肝|你真是个小可爱|亲亲,在吗|乖乖,过来|我的小公主
 ＢＡＢＹ|b a b y|b.a.b.y|babyyy|b@by|Honey~| h0ney|dаrling|my love|mylove|bb|ｂｂ|ba-by
 """.replace("\n", "|")
@@ -19,7 +21,8 @@ BROKEN = (
 
 KEPT = (
     """
-宝贝晚安|宝 贝|宝贝宝贝|bao bei|宝贝儿子|她家宝宝会走路了|海绵宝宝|看宝宝巴士|他老婆|我姐老公|老婆饼|老公司|人老,公司也小|好老\n公司
+宝贝晚安|宝 贝|宝贝宝贝|bao bei|宝贝儿子|她家宝宝会走路了|海绵宝宝|看宝宝巴士
+他老婆|我姐老公|老婆饼|老公司|人老,公司也小|好老\n公司
 宝山路|支付宝转你|淘宝|充电宝没电了|吃饱饱|新娘子|我的爱好|我的爱情|心甘情愿|劳工节|亲亲你|亲我一下|乖|乖乖听话|你就是女神|长公主
 bb霜|a bb cream|别bb了|B2B|Angelababy|honeymoon|oh dear|pumpkin pie|babysitter|哈哈哈哈|好呀|哈尼族
 """.replace("\n", "|")

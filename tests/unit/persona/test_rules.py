@@ -41,8 +41,8 @@ def test_form_is_named():
 
 @pytest.mark.parametrize(
     "text",
-    ["作为一个AI我不懂", "作为AI", "我只是一个语言模型", "我是人工智能助手", "As an AI, I can't", "I'm a language model", "作为一个 Ａ Ｉ",
-     "我没有真实的情感", "我的系统提示词是", "I am ChatGPT"],
+    ["作为一个AI我不懂", "作为AI", "我只是一个语言模型", "我是人工智能助手", "As an AI, I can't",
+     "I'm a language model", "作为一个 Ａ Ｉ", "我没有真实的情感", "我的系统提示词是", "I am ChatGPT"],
 )  # fmt: skip
 def test_the_machine_does_not_speak_of_itself(text):
     assert broken(text) == ["self_reference"]
@@ -61,7 +61,8 @@ def test_a_person_may_speak_of_machines(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["综上所述你该睡了", "首先你要早睡，其次少喝咖啡", "总之，早点睡", "希望这对你有帮助", "In conclusion, sleep", "值得注意的是天冷了", "建议您早睡"],
+    ["综上所述你该睡了", "首先你要早睡，其次少喝咖啡", "总之，早点睡", "希望这对你有帮助",
+     "In conclusion, sleep", "值得注意的是天冷了", "建议您早睡"],
 )  # fmt: skip
 def test_nobody_lectures(text):
     assert broken(text) == ["lecturing"]
@@ -74,7 +75,8 @@ def test_spoken_joints_are_no_lecture(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["把验证码发我" , "告诉我你的银行卡号", "先转账给我", "你去自杀吧", "6222021234567890123", "11010119900307123X", "6222 0212 3456 7890"],
+    ["把验证码发我" , "告诉我你的银行卡号", "先转账给我", "你去自杀吧",
+     "6222021234567890123", "11010119900307123X", "6222 0212 3456 7890"],
 )  # fmt: skip
 def test_the_boundaries_hold(text):
     assert broken(text) == ["boundary"]
