@@ -6,16 +6,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cem_rag_app.persona.intents import classify, is_question
 from cem_rag_app.schema import Message
 from graphs.persona.lexicon import Lexicon, grams
 from graphs.persona.state import CHAT_SOURCE
 
 _FUNCTION_WORDS = re.compile(
-    r"什么时候|啥时候|什么样|什么|啥|哪里|哪儿|哪家|哪个|哪天|哪年|哪边|哪|几点|几号|几岁|几月|几个|几次|几|多少|多久|多大|多高|多重|怎么样|怎么|"
+    r"什么时候|啥时候|什么样|干什么|干嘛|干啥|什么|啥|哪里|哪儿|哪家|哪个|哪天|哪年|哪边|哪|几点|几号|几岁|几月|几个|几次|几|多少|多久|多大|多高|多重|怎么样|怎么|"
     r"为什么|为啥|咋|谁|吗|么|呢|吧|啊|呀|嘛|啦|哦|来着|还记不记得|记不记得|还记得|记得|知不知道|知道|不知道|是不是|有没有|对不对|"
-    r"咱们|咱俩|你们|我们|他们|她们|咱|我|你|您|她|他|它|的|地|得|了|过|着|是|在|有|那个|这个|那|这|上次|上回|之前|以前|现在|最近|后来|还|都|就|也|又|再|"
+    r"咱们|咱俩|你们|我们|他们|她们|咱|我|你|您|她|他|它|的|地|得|了|过|着|是|在|有|那个|那家|这家|那本|那只|那条|这个|那|这|上次|上回|之前|以前|现在|最近|后来|还|都|就|也|又|再|"
     r"会|要|能|可以|到底|究竟|说|叫|名字|一下|告诉|和|跟|对|给|把|被|从|到|去|最|很|真|不|没"
 )
+_NOW = re.compile(r"现在|最近|目前|如今|\bnow\b")
 _QUESTION_MARKS = re.compile(r"[?？]|吗\W*$|呢\W*$|什么\W*$")
 _NUMBER = r"(?:\d+|[零一二两三四五六七八九十百千万半]+)"
 _TIME = re.compile(
@@ -42,7 +44,13 @@ OWN = 1.0
 NEARBY = (0.75, 0.5, 0.3)
 """What a word counts that stands one, two, three lines before the answer."""
 
-ELSEWHERE = 0.15
+NEAR_SECONDS = 3_600.0
+LATEST = 0.12
+"""Share of a fact's score that goes by its age: what was said last holds."""
+
+LATEST_NOW = 0.30
+"""The same where the question is about now."""
+
 LONGEST_ECHO = 16
 
 
@@ -63,6 +71,11 @@ def topic(question: str) -> frozenset[str]:
     return grams(_FUNCTION_WORDS.sub(" ", question))
 
 
+def asks_back(question: str) -> bool:
+    """Whether a question has no subject of its own: 为什么? 在哪? It asks about what was said before it."""
+    return not topic(question) and any(asked.search(question) for asked, _, _ in _WANTED)
+
+
 def find_facts(question: str, stretches: Sequence[tuple[int, Sequence[Message]]], lexicon: Lexicon) -> list[Fact]:
     """Lines that may answer a question, the most likely first.
 
@@ -78,6 +91,7 @@ def find_facts(question: str, stretches: Sequence[tuple[int, Sequence[Message]]]
     if not about:
         return []
     wanted = [(pattern, strict) for asked, pattern, strict in _WANTED if asked.search(question)]
+    latest = LATEST_NOW if _NOW.search(question) else LATEST
     best: dict[int, Fact] = {}
     newest = max((line.timestamp for _, lines in stretches for line in lines), default=0.0)
     oldest = min((line.timestamp for _, lines in stretches for line in lines), default=0.0)
@@ -86,14 +100,20 @@ def find_facts(question: str, stretches: Sequence[tuple[int, Sequence[Message]]]
         for at, line in enumerate(lines):
             if line.source == CHAT_SOURCE and line.role == "assistant":
                 continue  # what the voice itself said proves nothing
-            covered = _covered(about, held, at, lexicon)
+            asks = _QUESTION_MARKS.search(line.text) is not None
+            if line.role == "user" and (asks or is_question(classify(line.text))):
+                continue  # a question asked before tells nothing
+            near = [_near(line, lines[at - back]) if at >= back else False for back in (1, 2, 3)]
+            covered = _covered(about, held, at, lexicon, near)
             typed = _typed(line.text, wanted)
             if covered <= 0 or typed is None:
                 continue
             age = (line.timestamp - oldest) / (newest - oldest) if newest > oldest else 1.0
-            score = (0.72 * covered + 0.20 * typed + 0.08 * age) * _side(question, line)
-            if _QUESTION_MARKS.search(line.text):
+            score = ((0.80 - latest) * covered + 0.20 * typed + latest * age) * _side(question, line)
+            if asks:
                 score *= 0.35
+            if wanted and not typed:
+                score *= 0.8
             if line.message_id not in best or best[line.message_id].score < score:
                 follows = []
                 for later in lines[at + 1 :]:
@@ -122,7 +142,14 @@ def echo(line: str, question: str, opening: str, ending: str) -> str:
     return f"{opening}{turned.removeprefix('你')}{ending}"
 
 
-def _covered(about: frozenset[str], held: Sequence[frozenset[str]], at: int, lexicon: Lexicon) -> float:
+def _near(line: Message, earlier: Message) -> bool:
+    """Whether an earlier line lends its words: only to the person, who answered it, and only soon after."""
+    return line.role == "assistant" and line.timestamp - earlier.timestamp < NEAR_SECONDS
+
+
+def _covered(
+    about: frozenset[str], held: Sequence[frozenset[str]], at: int, lexicon: Lexicon, near: Sequence[bool]
+) -> float:
     """Share of the topic that the line and what surrounds it hold, nearer lines counting more."""
     total = lexicon.mass(about)
     if not total:
@@ -132,9 +159,7 @@ def _covered(about: frozenset[str], held: Sequence[frozenset[str]], at: int, lex
         if gram in held[at]:
             value = OWN
         else:
-            value = next((NEARBY[back] for back in range(3) if at - back - 1 >= 0 and gram in held[at - back - 1]), 0.0)
-            if not value and any(gram in other for other in held):
-                value = ELSEWHERE
+            value = next((NEARBY[back] for back in range(3) if near[back] and gram in held[at - back - 1]), 0.0)
         sum_ += value * lexicon.weight(gram) ** 2
     return sum_ / total
 

@@ -102,7 +102,10 @@ class Habits:
         own = dict.fromkeys(
             line.text.strip()
             for line in self.lines
-            if line.role == "assistant" and len(line.text) <= 10 and any(mark in line.text for mark in marks)
+            if line.role == "assistant"
+            and len(line.text) <= 10
+            and any(mark in line.text for mark in marks)
+            and not any(sign in line.text for sign in "?？吗")
         )
         return (*own, *phrases().unsure_fallback)
 

@@ -10,10 +10,11 @@ from typing import Any
 from cem_rag_app.errors import ChatModelError, EmptyInputError, InputError, PersonaError
 from cem_rag_app.persona.rules import violations
 from cem_rag_app.persona.scoring import Candidate, Evidence, score_candidates
-from cem_rag_app.schema import Hit, Message, Query
+from cem_rag_app.schema import Message, Query
 from graphs.persona.enforcement import choose_reply
 from graphs.persona.record import CandidateRecord, HitRecord, TurnRecord
 from graphs.persona.state import CHAT_SOURCE, PersonaContext, PersonaState
+from graphs.persona.variety import ASKED_FOR, varied
 from graphs.persona.voice import Critique, ModelCall, TurnInput
 
 MAX_MESSAGE_CHARACTERS = 8_000
@@ -86,11 +87,11 @@ def recall(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
     query = Query(
         text=message.text,
         context="\n".join(line.text for line in recent[-CONTEXT_LINES:]),
-        k=k + 1,
+        k=ASKED_FOR * k,
         now=message.timestamp,
     )
-    hits = [hit for hit in context.memory.recall(query) if not _is_message(hit, message)]
-    return {"recent": recent, "hits": tuple(hits[:k])}
+    hits = varied(context.memory.recall(query), k, message=message, recent=recent)
+    return {"recent": recent, "hits": hits}
 
 
 def plan(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
@@ -261,7 +262,3 @@ def current_session(recent: list[Message], message: Message) -> tuple[Message, .
         kept.append(line)
         later = line.timestamp
     return tuple(reversed(kept))
-
-
-def _is_message(hit: Hit, message: Message) -> bool:
-    return hit.segment is not None and hit.segment.anchor.message_id == message.message_id

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cem_rag_app.persona.intents import classify
 from cem_rag_app.persona.scoring import Candidate
 from cem_rag_app.schema import Message
-from graphs.persona.facts import Fact, echo, find_facts, topic
+from graphs.persona.facts import Fact, asks_back, echo, find_facts, topic
 from graphs.persona.habits import Habits, Pair, pairs_of
 from graphs.persona.lexicon import grams
 from graphs.persona.phrases import phrases
@@ -33,13 +33,23 @@ OPEN_FIT = 0.4
 """What a line without content is worth where its kind fits and nothing better is known."""
 
 PARTICULAR_COST = 0.35
+OF_A_DAY_COST = 0.15
 CONTINUED = 0.3
+CONTINUED_FROM = 0.15
 FOLLOW_UP = 0.6
+JUST_SAID = 6
+SHORT = 4
 CONTINUED_SECONDS = 3_600.0
 
 _OF_A_DAY = re.compile(
     r"今天|明天|昨天|昨晚|今晚|后天|周[一二三四五六日天末]|星期|[\d一二两三四五六七八九十]+点|点半|[\d一二三四五六七八九十]+[号度]|早上|刚"
 )
+_REACTION = re.compile(
+    r"^(?:真的|真好|真棒|啊+|哇+|欸|诶|哎|唉|呜|哈哈|嘿|嘻|嗯|哦|好|可以|行|对|是[呀啊的吗嘛]|怎么|咋|啥|什么|然后|这么|那么|厉害|救命|天[哪呐]|抱|摸摸|辛苦|"
+    r"没事|心疼|别|慢慢|加油|恭喜|绝了|懂了|笑死|我也|谢谢|really|wow|oh|ok|haha|cool|nice)",
+    re.IGNORECASE,
+)
+_LONGEST_REACTION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,7 @@ class Proposer:
         self._plan = plan
         self._text = turn.message.text
         self._said = {_bare(line.text) for line in turn.recent}
+        self._just_said = {_bare(line.text) for line in turn.recent[-JUST_SAID:]}
         self._supported = grams(" ".join([self._text, *(line.text for line in turn.recent)]))
         self._mood = _mood(self._text)
 
@@ -72,7 +83,7 @@ class Proposer:
             everything += [*self._answers(), *self._unsure()]
         for proposal in everything:
             bubbles = proposal.candidate.bubbles
-            if any(_bare(bubble) in self._said and len(_bare(bubble)) > 1 for bubble in bubbles):
+            if any(self._repeats(bubble) for bubble in bubbles):
                 continue
             if bubbles not in found or found[bubbles].fit < proposal.fit:
                 found[bubbles] = proposal
@@ -81,8 +92,7 @@ class Proposer:
     def facts(self) -> list[Fact]:
         """Recalled lines that answer the question well enough to rest on."""
         question = self._text
-        if not topic(question):
-            # 为什么? asks about what was said before it.
+        if asks_back(question):
             before = [line.text for line in self._turn.recent[-2:]]
             question = " ".join([*before, question])
         stretches: list[tuple[int, Sequence[Message]]] = [
@@ -133,9 +143,12 @@ class Proposer:
         going_on = {pair.reply[0].message_id for pair in continued}
         for (segment_id, pair), like in zip(chosen, likeness, strict=True):
             follows = pair.reply[0].message_id in going_on
-            if follows:
-                like = max(like + CONTINUED * (1 - like), FOLLOW_UP if not topic(self._text) else 0.0)  # noqa: PLW2901
-            yield from self._parts(pair, like, segment_id, remote=segment_id < 0)
+            bonus = 0.0
+            if follows and asks_back(self._text):
+                bonus = FOLLOW_UP
+            elif follows and like >= CONTINUED_FROM:
+                bonus = CONTINUED
+            yield from self._parts(pair, like + bonus * (1 - like), segment_id, remote=segment_id < 0)
 
     def _parts(self, pair: Pair, like: float, segment_id: int, *, remote: bool) -> Iterable[Proposal]:
         texts = [line.text.strip() for line in pair.reply]
@@ -147,6 +160,12 @@ class Proposer:
         if not same_kind:
             like *= 0.8
         sources = (segment_id,) if segment_id > 0 else ()
+        asks = self._plan.needs_facts
+        if asks:
+            about = topic(self._text)
+            if about:
+                held = grams(" ".join(line.text for line in (*pair.asked, *pair.reply)))
+                like *= self._habits.lexicon.coverage(about, held)
         for start in range(len(texts)):
             for end in range(start + 1, min(len(texts), start + self._plan.bubbles) + 1):
                 bubbles = tuple(texts[start:end])
@@ -155,9 +174,12 @@ class Proposer:
                 particular = sum(self._particular(text) for text in bubbles) / len(bubbles)
                 if remote and particular > 0.3:
                     continue  # from elsewhere in the history only what says nothing of its own
-                goes = (1 - particular) if same_kind and self._mood == mood and not self._plan.needs_facts else 0.0
+                open_line = same_kind and self._mood == mood and not asks and all(map(_reacts, bubbles))
                 near = like * (1.0 if start == 0 else 0.88)
-                fit = near + (1 - near) * (OPEN_FIT * goes - PARTICULAR_COST * particular)
+                fit = near + (1 - near) * OPEN_FIT * (1 - particular) * open_line
+                # An answer to the same question may be particular; a remark on the same news had better not be.
+                fit -= PARTICULAR_COST * particular * (1 - near * (1.0 if asks else 0.6))
+                fit -= OF_A_DAY_COST * any(self._of_another_day(text) for text in bubbles)
                 fit -= 0.03 * abs(len(bubbles) - self._plan.bubbles)
                 yield Proposal(
                     Candidate(bubbles, "burst" if len(bubbles) == len(texts) else "part", sources),
@@ -194,6 +216,11 @@ class Proposer:
                         found.append(later)
         return found
 
+    def _repeats(self, bubble: str) -> bool:
+        """Whether a bubble was said a moment ago; a short one (晚安, 嗯嗯) may come back after a while."""
+        bare = _bare(bubble)
+        return bare in (self._just_said if len(bare) <= SHORT else self._said)
+
     def _earlier(self, lines: Sequence[Message]) -> list[Message]:
         """Lines without the message that is being answered."""
         return [line for line in lines if line.message_id != self._turn.message.message_id]
@@ -204,9 +231,16 @@ class Proposer:
         own = {letter for letter in text.casefold() if letter.isalnum() and not letter.isascii()}
         own |= {gram for gram in grams(text) if gram.isascii()}
         count = sum(1 for letter in own if letter not in self._supported and lexicon.weight(letter) >= TELLING)
-        if _OF_A_DAY.search(text) and not (grams(text) & self._supported):
-            count += 2
         return min(1.0, count / TELLING_LETTERS)
+
+    def _of_another_day(self, text: str) -> bool:
+        """Whether a bubble names an hour or a day that this conversation does not."""
+        return any(not grams(found.group()) <= self._supported for found in _OF_A_DAY.finditer(text))
+
+
+def _reacts(text: str) -> bool:
+    """Whether a bubble only reacts: it fits whatever was said, where the mood is the same."""
+    return len(text) <= _LONGEST_REACTION and _REACTION.search(text) is not None
 
 
 def _mood(text: str) -> str:

@@ -1,0 +1,53 @@
+"""Which hits a turn works with: no flood of one topic, no echo of the running conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cem_rag_app.persona.intents import classify, is_question
+from cem_rag_app.schema import Hit, Message
+
+ASKED_FOR = 4
+"""Times k hits are recalled, so that enough are left when repetitions are gone."""
+
+
+def varied(hits: Sequence[Hit], k: int, *, message: Message, recent: Sequence[Message]) -> tuple[Hit, ...]:
+    """The best k hits that each add something.
+
+    Left out are the message itself, what the running conversation shows anyway, a second hit with the same anchor text,
+    and beyond half of k what was said in this chat before: short questions are alike and would crowd out the
+    history. Of the chat, what told something goes before what asked something.
+
+    Args:
+        hits: Best first.
+        k: How many to keep.
+        message: What is being answered.
+        recent: The running conversation.
+
+    Returns:
+        At most k hits, best first.
+    """
+    shown = {line.message_id for line in recent} | {message.message_id}
+    seen: set[str] = {_bare(message.text)}
+    kept: list[Hit] = []
+    told: list[Hit] = []
+    asked: list[Hit] = []
+    for hit in hits:
+        anchor = hit.segment.anchor if hit.segment is not None else None
+        text = _bare(hit.text)
+        if (anchor is not None and anchor.message_id in shown) or text in seen:
+            continue
+        seen.add(text)
+        if hit.kind != "online":
+            kept.append(hit)
+        elif is_question(classify(hit.text)):
+            asked.append(hit)
+        else:
+            told.append(hit)
+    online = [*told, *asked][: max(1, k // 2)]
+    chosen = [*kept[: k - len(online)], *online]
+    return tuple(sorted(chosen, key=lambda hit: -hit.retrieval_score))
+
+
+def _bare(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
