@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -14,7 +15,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def _top_level_packages() -> set[str]:
-    return {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    return {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
 
 
 def _layered_packages() -> set[str]:
@@ -89,3 +90,26 @@ def test_every_module_says_what_it_is(package: str) -> None:
         if not path.read_text(encoding="utf-8").lstrip().startswith(('"""', 'r"""'))
     ]
     assert silent == []
+
+
+DECOMPRESSION_IS_FOR = {
+    "cem_rag_app/corpus.py",  # get_decompressed_chunk, the spec's frozen door
+    "cem_rag_app/zpkg/repack.py",  # a new dictionary: training
+    "scripts/measure_storage.py",  # measures the codec itself
+    "stores/tail.py",  # the retrieval tail and the text baseline
+}
+
+
+def test_only_the_tail_training_and_the_text_baseline_import_decompression() -> None:
+    importers = set()
+    for package in sorted(_layered_packages()):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Import(names=names) if any(name.name == "cem_rag_app.zpkg.late" for name in names):
+                        importers.add(str(path.relative_to(ROOT)))
+                    case ast.ImportFrom(module="cem_rag_app.zpkg.late"):
+                        importers.add(str(path.relative_to(ROOT)))
+                    case ast.ImportFrom(module="cem_rag_app.zpkg", names=names) if any(n.name == "late" for n in names):
+                        importers.add(str(path.relative_to(ROOT)))
+    assert importers == DECOMPRESSION_IS_FOR
