@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from cem_rag_app.errors import EncodingError, InputError, LineTooLongError, MalformedLineError
 
@@ -21,7 +22,7 @@ def text_lines(path: Path, encodings: Counter[str]) -> Iterator[tuple[int, str]]
     """Yield ``(line number from 1, text with its line end)``, holding one line in memory.
 
     A byte order mark decides for the whole file (UTF-8, UTF-16). Without one every line is UTF-8, or else GB18030, so
-    that a file glued together from both is read right.
+    that a file glued together from both is read right; a line that could be either is what the line before it was.
 
     Args:
         path: The file.
@@ -41,7 +42,10 @@ def text_lines(path: Path, encodings: Counter[str]) -> Iterator[tuple[int, str]]
             if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 yield from _utf16_lines(path, encodings)
                 return
-            file.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
+            begin = len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0
+            file.seek(begin)
+            neighbour = _first_plain_encoding(file)
+            file.seek(begin)
             number = 0
             while raw := file.readline(LINE_LIMIT + 1):
                 number += 1
@@ -49,7 +53,10 @@ def text_lines(path: Path, encodings: Counter[str]) -> Iterator[tuple[int, str]]
                     raise _too_long(path, number)
                 if b"\0" in raw:
                     raise _nul(path, number)
-                yield number, _decode(raw, path, number, encodings)
+                text, encoding = _decode(raw, path, number, neighbour)
+                encodings[encoding] += 1
+                neighbour = encoding if not raw.isascii() else neighbour
+                yield number, text
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}.", file=path, remedy="Check the path.") from error
 
@@ -78,14 +85,16 @@ def _utf16_lines(path: Path, encodings: Counter[str]) -> Iterator[tuple[int, str
             yield number, line
 
 
-def _decode(raw: bytes, path: Path, number: int, encodings: Counter[str]) -> str:
+def _decode(raw: bytes, path: Path, number: int, neighbour: str) -> tuple[str, str]:
+    """One line and its encoding; ``neighbour`` is that of the lines around it."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         pass
     else:
-        encodings["utf-8"] += 1
-        return text
+        if neighbour == "gb18030" and _may_be_gb18030(raw, text):
+            return raw.decode("gb18030"), "gb18030"
+        return text, "utf-8"
     try:
         text = raw.decode("gb18030")
     except UnicodeDecodeError as error:
@@ -99,8 +108,35 @@ def _decode(raw: bytes, path: Path, number: int, encodings: Counter[str]) -> str
         raise EncodingError(
             "the line is not UTF-8, and read as GB18030 it is no text.", file=path, line=number, remedy=_SAVE_AS
         )
-    encodings["gb18030"] += 1
-    return text
+    return text, "gb18030"
+
+
+def _first_plain_encoding(file: BinaryIO) -> str:
+    """The encoding of the first line that can only be one of the two; UTF-8 if there is none."""
+    while raw := file.readline(LINE_LIMIT + 1):
+        if len(raw) > LINE_LIMIT:
+            break
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return "gb18030"
+        if not raw.isascii() and not _may_be_gb18030(raw, text):
+            break
+    return "utf-8"
+
+
+def _may_be_gb18030(raw: bytes, as_utf8: str) -> bool:
+    """Whether a line that is UTF-8 reads as GB18030 too.
+
+    Han characters of GB18030 are pairs of bytes that, in a short line, can happen to be UTF-8 for Latin, Greek or
+    Hebrew letters (one line in 200 of a real chat); real Chinese in UTF-8 has letters beyond those.
+    """
+    if raw.isascii() or any(ord(letter) > 0x7FF for letter in as_utf8):
+        return False
+    try:
+        return all(letter.isascii() or "\u4e00" <= letter <= "\u9fff" for letter in raw.decode("gb18030"))
+    except UnicodeDecodeError:
+        return False
 
 
 def _reads_as_chinese(text: str) -> bool:

@@ -8,9 +8,9 @@ from cem_rag_app.persona.history import HistoryReport, read_history
 TEXT = "speaker,text\n夏,晚安宝贝 😀\n宁,明天见\n"
 
 
-def read(path):
+def read(path, persona="夏"):
     report = HistoryReport()
-    return [m.text for m in read_history(path, format="chat-csv", persona="夏", report=report)], report.encodings
+    return [m.text for m in read_history(path, format="chat-csv", persona=persona, report=report)], report.encodings
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,26 @@ def test_a_file_glued_together_from_two_encodings_is_read_line_by_line(tmp_path)
     texts, encodings = read(path)
     assert texts == ["晚安宝贝", "明天见", "好呀"]
     assert encodings == {"utf-8": 3, "gb18030": 1}
+
+
+EITHER = "没什么"
+assert EITHER.encode("gb18030").decode("utf-8"), "bytes that are text in both encodings"
+
+
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_a_line_that_could_be_either_is_read_like_its_neighbours(tmp_path, where):
+    lines = ["x,我到家了", "夏,晚安宝贝"]
+    lines.insert(where, f"y,{EITHER}")
+    path = tmp_path / "chat.csv"
+    path.write_bytes(("speaker,text\n" + "\n".join(lines)).encode("gb18030"))
+    texts, _ = read(path, "x")
+    assert texts == [line.split(",")[1] for line in lines]
+
+
+def test_a_latin_name_in_utf_8_stays_one(tmp_path):
+    path = tmp_path / "chat.csv"
+    path.write_bytes("speaker,text\n夏,晚安\n夏,José\n".encode())
+    assert read(path)[0] == ["晚安", "José"]
 
 
 def test_bytes_in_no_encoding_are_named_with_their_line(tmp_path):
