@@ -26,7 +26,7 @@ from typing import IO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cem_rag_app.cem.teachers.base import TextEncoder, unit_rows
+from cem_rag_app.cem.teachers.base import IdentifiedEncoder, unit_rows
 from cem_rag_app.errors import MemoryCorruptError
 from cem_rag_app.schema import FloatArray
 
@@ -50,7 +50,7 @@ class TeacherCache:
         MemoryCorruptError: ``space.json`` is damaged or describes another space than its folder's name.
     """
 
-    def __init__(self, folder: str | Path, teacher: TextEncoder, *, side: Side = "document") -> None:
+    def __init__(self, folder: str | Path, teacher: IdentifiedEncoder, *, side: Side = "document") -> None:
         self._teacher = teacher
         self._side = side
         space = {

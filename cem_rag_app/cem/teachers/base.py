@@ -18,13 +18,28 @@ from cem_rag_app.schema import FloatArray
 class TextEncoder(Protocol):
     """Text to unit vectors.
 
-    ``name`` is the name `load_teacher` takes; ``dimension`` is the width of every vector. ``revision`` and
-    ``pooling`` say which weights and which reading of them make the space: a cached vector is keyed by all three.
-    A text without content (``""``) has a unit vector too: every row can go into an index of inner products.
+    ``name`` is the name `load_teacher` takes; ``dimension`` is the width of every vector. A text without content
+    (``""``) has a unit vector too: every row can go into an index of inner products.
     """
 
-    name: str
-    dimension: int
+    @property
+    def name(self) -> str:
+        """The name `load_teacher` takes."""
+
+    @property
+    def dimension(self) -> int:
+        """Width of every vector."""
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        """Encode questions: ``(n, dimension)`` float32, unit rows."""
+
+    def encode_documents(self, texts: Sequence[str]) -> FloatArray:
+        """Encode passages: ``(n, dimension)`` float32, unit rows."""
+
+
+@runtime_checkable
+class IdentifiedEncoder(TextEncoder, Protocol):
+    """A text encoder that says exactly which space it makes, so that its vectors can be kept."""
 
     @property
     def revision(self) -> str:
@@ -33,12 +48,6 @@ class TextEncoder(Protocol):
     @property
     def pooling(self) -> str:
         """How token vectors become one vector."""
-
-    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
-        """Encode questions: ``(n, dimension)`` float32, unit rows."""
-
-    def encode_documents(self, texts: Sequence[str]) -> FloatArray:
-        """Encode passages: ``(n, dimension)`` float32, unit rows."""
 
 
 def unit_rows(vectors: FloatArray) -> FloatArray:

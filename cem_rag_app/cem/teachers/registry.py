@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cem_rag_app.cem.teachers.base import TextEncoder
+from cem_rag_app.cem.teachers.base import IdentifiedEncoder
 from cem_rag_app.errors import SettingsError
 
 EMBEDDED_ZH = "embedded-zh"
@@ -17,7 +17,7 @@ _HAN_SHARE = 0.15
 
 def load_teacher(
     name: str, *, device: str = "cpu", api_key: str | None = None, base_url: str | None = None
-) -> TextEncoder:
+) -> IdentifiedEncoder:
     """Return the text encoder of that name; nothing heavy happens before its first encode.
 
     Args:
