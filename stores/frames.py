@@ -86,8 +86,11 @@ class FrameStore:
             found = self._dictionaries.get(key)
         if found is not None:
             return found
-        with self._database.read() as connection:
-            return self._dictionary(connection, key)
+        try:
+            with self._database.read() as connection:
+                return self._dictionary(connection, key)
+        except FileNotFoundError as error:
+            raise MemoryCorruptError(f"{error.filename} is missing.", remedy=_REMEDY) from error
 
     def compressor(self) -> tuple[int, Compressor]:
         """The key of the memory's current dictionary and a compressor for it."""

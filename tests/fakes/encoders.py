@@ -1,6 +1,6 @@
 """Encoders for tests: deterministic, quick, no model, no training; texts that share words or characters are near.
 
-    encoders = fake_encoders            # an EncoderFactory: Memory.create(..., encoders=fake_encoders)
+encoders = fake_encoders            # an EncoderFactory: Memory.create(..., encoders=fake_encoders)
 """
 
 from __future__ import annotations

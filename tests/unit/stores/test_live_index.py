@@ -1,0 +1,175 @@
+"""The vector index follows the catalog, is rebuilt when it disagrees with it, and is never believed unchecked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cem_rag_app.schema import MemoryItem, Query
+from stores.indexes.files import CONFIG_FILE, INDEX_FILE, MAP_FILE
+from stores.memory import Encoders, Memory
+from tests.fakes.encoders import HashedTextEncoder, SeeThroughEncoder
+from tests.unit.stores.conftest import MakeMemory, history, said
+
+
+class Counting:
+    """An encoder factory that remembers its encoder, to see how many frames were embedded."""
+
+    def __init__(self, name: str = "see-through") -> None:
+        teacher = HashedTextEncoder()
+        self.document = SeeThroughEncoder(teacher, name)
+        self.query = teacher
+
+    def __call__(self, _name: str) -> Encoders:
+        return Encoders(self.query, self.document)
+
+
+def built(make_memory: MakeMemory, turns: int = 20) -> Memory:
+    memory = make_memory()
+    memory.import_messages(history(turns))
+    memory.build()
+    memory.close()
+    return memory
+
+
+def answers(memory: Memory) -> list[str]:
+    return [memory.recall(Query(f"第{n}天吃什么", k=1))[0].text for n in (3, 11, 17)]
+
+
+EXPECTED = ["第3天吃什么", "第11天吃什么", "第17天吃什么"]
+
+
+def test_a_saved_index_is_used_and_only_what_is_newer_is_embedded(make_memory: MakeMemory) -> None:
+    built(make_memory)
+    counting = Counting()
+    memory = make_memory(encoders=counting)
+    assert answers(memory) == EXPECTED
+    assert counting.document.frames_seen == 0
+    memory.remember(said("user", "新的话题"), turn_id="a", position=0)
+    assert memory.recall(Query("新的话题", k=1))[0].text == "新的话题"
+    assert counting.document.frames_seen == 1
+
+
+@pytest.mark.parametrize("name", [INDEX_FILE, MAP_FILE, CONFIG_FILE])
+@pytest.mark.parametrize("damage", ["torn", "flipped", "missing", "empty"])
+def test_a_damaged_index_is_rebuilt_from_the_frames(make_memory: MakeMemory, name: str, damage: str) -> None:
+    path = built(make_memory).path / "index" / name
+    sound = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "flipped":
+        # In the middle: for the index a vector's mantissa, which FAISS would load without a word.
+        middle = len(sound) // 2
+        path.write_bytes(sound[:middle] + bytes([sound[middle] ^ 0x04]) + sound[middle + 1 :])
+    else:
+        path.write_bytes(sound[: len(sound) * 2 // 3] if damage == "torn" else b"")
+    counting = Counting()
+    memory = make_memory(encoders=counting)
+    assert answers(memory) == EXPECTED
+    # A flipped byte in the configuration may be in a value without consequence; everything else is seen.
+    assert counting.document.frames_seen == 20 or (name, damage) == (CONFIG_FILE, "flipped")
+    if (name, damage) != (CONFIG_FILE, "flipped"):
+        assert any(finding.severity == "note" for finding in memory.check().findings)
+    assert memory.check().ok
+
+
+def test_an_index_of_another_encoder_is_rebuilt(make_memory: MakeMemory) -> None:
+    built(make_memory)
+    counting = Counting("another student")
+    memory = make_memory(encoders=counting)
+    assert answers(memory) == EXPECTED
+    assert counting.document.frames_seen == 20
+
+
+def test_an_index_that_is_ahead_of_its_catalog_is_rebuilt(make_memory: MakeMemory, tmp_path: Path) -> None:
+    """A catalog restored from an older copy, beside the newer index."""
+    old = make_memory(folder="old")
+    old.import_messages(history(10))
+    old.close()
+    newer = built(make_memory, turns=20)
+    (newer.path / "catalog.sqlite").write_bytes((old.path / "catalog.sqlite").read_bytes())
+    for suffix in ("-wal", "-shm"):
+        (newer.path / f"catalog.sqlite{suffix}").unlink(missing_ok=True)
+    counting = Counting()
+    memory = make_memory(encoders=counting)
+    assert memory.recall(Query("第3天吃什么", k=1))[0].text == "第3天吃什么"
+    assert counting.document.frames_seen == 10
+
+
+def test_a_killed_build_resumes_where_it_was_saved(make_memory: MakeMemory) -> None:
+    memory = make_memory()
+    memory.import_messages(history(20))
+    assert memory.build(limit=12).embedded == 12
+    assert memory.status()["index"]["missing_chunks"] == 8
+    memory.close()
+    counting = Counting()
+    again = make_memory(encoders=counting)
+    assert again.build().embedded == 8
+    assert counting.document.frames_seen == 8
+    assert answers(again) == EXPECTED
+
+
+def test_deleted_documents_are_not_found_before_and_after_reopening(make_memory: MakeMemory) -> None:
+    memory = make_memory(kind="documents")
+    memory.import_items([MemoryItem(f"d{n}", f"the wing number {n}") for n in range(20)])
+    memory.build()
+    assert memory.delete_items(["d3", "d4", "never"]) == 2
+    found = {hit.item_id for hit in memory.recall(Query("the wing number 3", k=30))}
+    assert found == {f"d{n}" for n in range(20)} - {"d3", "d4"}
+    memory.build()
+    memory.close()
+    again = make_memory(kind="documents")
+    assert {hit.item_id for hit in again.recall(Query("the wing number 3", k=30))} == found
+    assert again.index.dead == 2
+    again.delete_items([f"d{n}" for n in range(5, 15)])
+    again.build()
+    assert again.index.dead == 0  # more than a fifth was dead: written anew
+    assert len(again.recall(Query("the wing", k=30))) == 8
+    assert again.check().findings == ()
+
+
+def test_the_last_chunk_deleted_leaves_nothing_to_follow(make_memory: MakeMemory) -> None:
+    memory = make_memory(kind="documents")
+    memory.import_items([MemoryItem("a", "one wing"), MemoryItem("b", "two wings")])
+    memory.build()
+    memory.delete_items(["b"])
+    memory.recall(Query("wing"))
+    assert memory.index.sync() == 0
+    memory.import_items([MemoryItem("c", "three wings")])
+    assert {hit.item_id for hit in memory.recall(Query("wings", k=9))} == {"a", "c"}
+
+
+def test_the_configuration_says_what_the_seed_asks_for(make_memory: MakeMemory) -> None:
+    folder = built(make_memory).path / "index"
+    assert sorted(file.name for file in folder.iterdir()) == [CONFIG_FILE, INDEX_FILE, MAP_FILE]
+    config = json.loads((folder / CONFIG_FILE).read_bytes())
+    assert config["count"] == 20
+    assert config["dimension"] == 256
+    assert config["encoder"] == "see-through"
+    assert config["covers"] == {"chunk_id": 20, "deletion": 0}
+    assert config["parameters"]["kind"] == "flat"
+    assert json.loads((folder / MAP_FILE).read_bytes()) == {"ranges": [[1, 20]], "deleted": []}
+
+
+def test_the_kind_asked_for_is_the_kind_that_is_kept(make_memory: MakeMemory) -> None:
+    memory = make_memory()
+    memory.import_messages(history(20))
+    assert memory.build(index="hnsw").index == "hnsw"
+    memory.close()
+    again = make_memory()
+    assert answers(again) == EXPECTED
+    assert again.index.kind == "hnsw"
+
+
+def test_vectors_are_unit_and_in_the_index_as_the_encoder_gave_them(make_memory: MakeMemory) -> None:
+    memory = make_memory(kind="documents")
+    memory.import_items([MemoryItem("a", "one wing"), MemoryItem("b", "two wakes")])
+    memory.index.sync()
+    held = memory.index.vectors([1, 2, 77])
+    assert sorted(held) == [1, 2]
+    teacher = HashedTextEncoder()
+    np.testing.assert_allclose(held[2], teacher.encode_documents(["two wakes"])[0], atol=1e-6)
+    assert np.linalg.norm(held[1]) == pytest.approx(1.0, abs=1e-6)
