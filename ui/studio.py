@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphs.qa.state import QaContext
+    from graphs.qa.build import QaContext
 
     from graphs.persona.state import PersonaContext
     from ui.app import Services
@@ -42,4 +42,7 @@ def _persona_context() -> PersonaContext:
 
 
 def _qa_context() -> QaContext:
-    raise NotImplementedError
+    from graphs.qa.ask import context_for
+
+    services = _services()
+    return context_for(services.memory, services.settings)

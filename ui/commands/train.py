@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cem_rag_app.errors import InputError
 from ui.commands.common import emit, json_option, progress_bar
+
+if TYPE_CHECKING:
+    from cem_rag_app.cem.training import TrainingConfig
+
+PATHS = ("texts", "output", "vectors", "pairs")
+"""What a recipe never says: it is about where things lie on one machine."""
+
+NUMBERS: tuple[tuple[str, type[int | float], str], ...] = (
+    ("limit", int, "Passages at most; 0 is all."),
+    ("epochs", int, "Passes over the data."),
+    ("batch_size", int, "Passages a step, which are also one another's negatives."),
+    ("learning_rate", float, "Peak of the learning rate."),
+    ("words", int, "Vocabulary of words."),
+    ("word_pairs", int, "Vocabulary of word pairs."),
+    ("grams", int, "Vocabulary of ideograph n-grams; a Chinese model lives on them."),
+    ("longest_gram", int, "Their greatest length."),
+    ("buckets", int, "Rows for the letter n-grams of unknown words."),
+    ("rank", int, "Width of a feature's vector."),
+    ("hidden", int, "Width of the correction network; 0 for none."),
+    ("held_out", int, "Last passages, kept for measuring."),
+    ("held_out_pairs", int, "Pairs that choose the best epoch."),
+    ("seed", int, "Of everything random."),
+)
+
+
+def number_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every number of the recipe."""
+    for name, kind, text in reversed(NUMBERS):
+        flag = "--" + name.replace("_", "-")
+        function = click.option(flag, type=kind, help=f"{text}  [default: the recipe's]")(function)
+    return function
 
 
 @click.group("train")
@@ -23,9 +56,18 @@ def train() -> None:
     "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the checkpoint."
 )
 @click.option(
-    "--encoder", "--teacher", required=True, help="Text encoder to learn from, whose space the model will share."
+    "--encoder",
+    "--teacher",
+    metavar="NAME",
+    help="Text encoder to learn from, whose space the model will share.  [default: the recipe's]",
 )
-@click.option("--name", default="cem", show_default=True, help="Name of the checkpoint.")
+@click.option("--name", metavar="NAME", help="Name of the checkpoint.  [default: the recipe's]")
+@click.option("--language", type=click.Choice(["zh", "en"]), help="Language of TEXTS.  [default: the recipe's]")
+@click.option(
+    "--recipe",
+    type=click.Path(exists=True, path_type=Path),
+    help="A checkpoint's folder or a JSON file: train as that one was trained, save what is said here.",
+)
 @click.option(
     "--vectors",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -36,45 +78,16 @@ def train() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="TSV of kind, query, passage, held out; chooses the best epoch by nDCG@10.  [default: by cosine]",
 )
-@click.option("--language", type=click.Choice(["zh", "en"]), default="en", show_default=True, help="Language of TEXTS.")
-@click.option("--limit", default=0, show_default=True, type=click.IntRange(0), help="Passages at most; 0 is all.")
-@click.option("--epochs", default=20, show_default=True, type=click.IntRange(1), help="Passes over the data.")
-@click.option("--batch-size", default=1024, show_default=True, type=click.IntRange(2), help="Passages a step.")
-@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@number_options
 @json_option
-def cem(
-    texts: Path,
-    output: Path,
-    encoder: str,
-    name: str,
-    vectors: Path | None,
-    pairs: Path | None,
-    language: Literal["zh", "en"],
-    limit: int,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    as_json: bool,
-) -> None:
+def cem(recipe: Path | None, encoder: str | None, as_json: bool, **given: Any) -> None:
     """Teach a compressed encoder to see in frames what a text encoder sees in text.
 
     TEXTS holds a passage a line (.txt or .txt.gz).
     """
-    from cem_rag_app.cem.training import TrainingConfig, train_cem
+    from cem_rag_app.cem.training import train_cem
 
-    config = TrainingConfig(
-        teacher=encoder,
-        texts=texts,
-        output=output,
-        name=name,
-        vectors=vectors,
-        pairs=pairs,
-        language=language,
-        limit=limit,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-    )
+    config = training_config(recipe, {"teacher": encoder, **given})
     with progress_bar() as progress:
         report = train_cem(config, progress=lambda done, total, what: progress(what, done, total))
     data = {**dataclasses.asdict(report), "checkpoint": str(report.checkpoint)}
@@ -84,3 +97,35 @@ def cem(
         yield f"{report.checkpoint}: epoch {report.best_epoch}, {figures} ({report.seconds:.0f} s)"
 
     emit(data, as_json=as_json, lines=lines)
+
+
+def training_config(recipe: Path | None, given: dict[str, Any]) -> TrainingConfig:
+    """Put what was given on top of a recipe, and that on top of the defaults.
+
+    Raises:
+        InputError: The recipe cannot be read, or nobody says which text encoder to learn from.
+    """
+    from cem_rag_app.cem.losses import LossWeights
+    from cem_rag_app.cem.training import TrainingConfig
+
+    values = {**(_read_recipe(recipe) if recipe else {}), **{k: v for k, v in given.items() if v is not None}}
+    if "teacher" not in values:
+        raise InputError("Which text encoder shall be learned from?", remedy="Name it with --encoder, or a --recipe.")
+    if isinstance(values.get("loss"), dict):
+        values["loss"] = LossWeights(**values["loss"])
+    return TrainingConfig(**values)
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    from cem_rag_app.cem.training import TrainingConfig
+
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content = content.get("recipe", content)
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"no recipe can be read from it ({error}).", file=file, remedy="Give a checkpoint's folder or JSON."
+        ) from error
+    known = {field.name for field in dataclasses.fields(TrainingConfig)} - set(PATHS)
+    return {name: value for name, value in content.items() if name in known}
