@@ -119,6 +119,18 @@ class Habits:
         ]
         return openings[used.index(max(used))]
 
+    def lines_of_kind(self, kind: str) -> tuple[str, ...]:
+        """What the person says of one kind, each line once."""
+        return self._kinds.get(kind, ())
+
+    @cached_property
+    def _kinds(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        for line in self.lines:
+            if line.role == "assistant":
+                found[classify(line.text)][line.text.strip()] = None
+        return {kind: tuple(lines) for kind, lines in found.items()}
+
     @cached_property
     def places(self) -> dict[str, list[int]]:
         """Where in ``pairs`` each line of the person's stands."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Set
+from functools import lru_cache
 
 GRAM_LETTERS = 2
 
 
+@lru_cache(maxsize=16_384)
 def grams(text: str) -> frozenset[str]:
     """Character 1- and 2-grams of the letters in a text; ASCII words stay whole.
 

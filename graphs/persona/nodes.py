@@ -5,13 +5,16 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from cem_rag_app.errors import ChatModelError, EmptyInputError, InputError, PersonaError
+from cem_rag_app.persona.intents import classify, is_question
 from cem_rag_app.persona.rules import violations
 from cem_rag_app.persona.scoring import Candidate, Evidence, score_candidates
 from cem_rag_app.schema import Message, Query
 from graphs.persona.enforcement import choose_reply
+from graphs.persona.facts import topic_words
 from graphs.persona.record import CandidateRecord, HitRecord, TurnRecord
 from graphs.persona.state import CHAT_SOURCE, PersonaContext, PersonaState
 from graphs.persona.variety import ASKED_FOR, varied
@@ -27,7 +30,7 @@ SESSION_GAP_SECONDS = 6 * 3600.0
 CRITICISED = 6
 """Candidates the critic is shown."""
 
-FIT_WEIGHT = 0.5
+FIT_WEIGHT = 0.6
 """Share of the critic's word in a criticised candidate's total; the rest is the scorer's."""
 
 
@@ -90,7 +93,12 @@ def recall(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
         k=ASKED_FOR * k,
         now=message.timestamp,
     )
-    hits = varied(context.memory.recall(query), k, message=message, recent=recent)
+    found = context.memory.recall(query)
+    about = topic_words(message.text) if is_question(classify(message.text)) else ""
+    if about:
+        # Questions are alike in their question words; what this one is about is asked for by itself as well.
+        found += context.memory.recall(replace(query, text=about, context=""))
+    hits = varied(sorted(found, key=lambda hit: -hit.retrieval_score), k, message=message, recent=recent)
     return {"recent": recent, "hits": hits}
 
 

@@ -30,6 +30,8 @@ class Phrases(BaseModel):
     joy: tuple[str, ...]
     """Words of someone who has good news."""
     laughs: tuple[str, ...]
+    reactions: dict[str, tuple[str, ...]]
+    """By mood, patterns of lines that only react: one of them fits whatever was said in that mood."""
     celebrations: tuple[str, ...]
     """What nobody says to someone who is not well."""
 

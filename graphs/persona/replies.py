@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from cem_rag_app.persona.intents import classify
 from cem_rag_app.persona.scoring import Candidate
@@ -29,11 +30,22 @@ TELLING_LETTERS = 4
 
 FACT_CONFIDENCE = 0.52
 UNSURE_FIT = 0.42
-OPEN_FIT = 0.4
+OPEN_FIT = 0.36
+OFTEN = 0.08
+FORMULA_FIT = 0.5
 """What a line without content is worth where its kind fits and nothing better is known."""
 
-PARTICULAR_COST = 0.35
+PARTICULAR_COST = 0.42
 OF_A_DAY_COST = 0.15
+MOST_PARTICULAR = 0.3
+LEAST_FIT = 0.25
+"""Below this a safe line is better; the graph says one when nothing is proposed."""
+
+FORMULAS = frozenset({"greeting", "farewell", "thanks", "apology", "affection", "laugh"})
+"""Kinds of message that one answers alike whatever else was said."""
+
+MIRRORED = frozenset({"greeting", "farewell", "affection"})
+"""Kinds that one answers with the same kind."""
 CONTINUED = 0.3
 CONTINUED_FROM = 0.15
 FOLLOW_UP = 0.6
@@ -44,12 +56,6 @@ CONTINUED_SECONDS = 3_600.0
 _OF_A_DAY = re.compile(
     r"今天|明天|昨天|昨晚|今晚|后天|周[一二三四五六日天末]|星期|[\d一二两三四五六七八九十]+点|点半|[\d一二三四五六七八九十]+[号度]|早上|刚"
 )
-_REACTION = re.compile(
-    r"^(?:真的|真好|真棒|啊+|哇+|欸|诶|哎|唉|呜|哈哈|嘿|嘻|嗯|哦|好|可以|行|对|是[呀啊的吗嘛]|怎么|咋|啥|什么|然后|这么|那么|厉害|救命|天[哪呐]|抱|摸摸|辛苦|"
-    r"没事|心疼|别|慢慢|加油|恭喜|绝了|懂了|笑死|我也|谢谢|really|wow|oh|ok|haha|cool|nice)",
-    re.IGNORECASE,
-)
-_LONGEST_REACTION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +84,13 @@ class Proposer:
         """All proposals, best first, each set of bubbles once; repetitions of what was just said are left out."""
         found: dict[tuple[str, ...], Proposal] = {}
         asks = self._plan.needs_facts
-        everything: list[Proposal] = [*self._recombined()]
+        everything: list[Proposal] = [*self._recombined(), *self._mirrored()]
         if asks:
             everything += [*self._answers(), *self._unsure()]
         for proposal in everything:
             bubbles = proposal.candidate.bubbles
+            if proposal.fit < LEAST_FIT:
+                continue
             if any(self._repeats(bubble) for bubble in bubbles):
                 continue
             if bubbles not in found or found[bubbles].fit < proposal.fit:
@@ -150,6 +158,17 @@ class Proposer:
                 bonus = CONTINUED
             yield from self._parts(pair, like + bonus * (1 - like), segment_id, remote=segment_id < 0)
 
+    def _mirrored(self) -> Iterable[Proposal]:
+        """A greeting for a greeting, a good night for a good night: the person's own lines of the same kind."""
+        if self._plan.intent not in MIRRORED:
+            return
+        lines = self._habits.lines_of_kind(self._plan.intent)
+        near = self._habits.similarity([self._text], lines)[0] if lines else ()
+        for text, like in zip(lines, near, strict=True):
+            fit = FORMULA_FIT + 0.3 * max(0.0, float(like)) - PARTICULAR_COST * self._particular(text)
+            fit -= OF_A_DAY_COST * self._of_another_day(text)
+            yield Proposal(Candidate((text,), "mirror", ()), fit, f"a {self._plan.intent} for a {self._plan.intent}")
+
     def _parts(self, pair: Pair, like: float, segment_id: int, *, remote: bool) -> Iterable[Proposal]:
         texts = [line.text.strip() for line in pair.reply]
         kind = classify(pair.text)
@@ -172,11 +191,15 @@ class Proposer:
                 if self._mood == "distress" and mood != "distress" and _celebrates(bubbles):
                     continue
                 particular = sum(self._particular(text) for text in bubbles) / len(bubbles)
-                if remote and particular > 0.3:
+                if remote and particular > MOST_PARTICULAR:
                     continue  # from elsewhere in the history only what says nothing of its own
-                open_line = same_kind and self._mood == mood and not asks and all(map(_reacts, bubbles))
+                open_fit = 0.0
+                if same_kind and kind in FORMULAS:
+                    open_fit = FORMULA_FIT
+                elif not asks and all(_reacts(text, self._mood) for text in bubbles):
+                    open_fit = self._open_fit(bubbles)
                 near = like * (1.0 if start == 0 else 0.88)
-                fit = near + (1 - near) * OPEN_FIT * (1 - particular) * open_line
+                fit = near + (1 - near) * open_fit * (1 - particular)
                 # An answer to the same question may be particular; a remark on the same news had better not be.
                 fit -= PARTICULAR_COST * particular * (1 - near * (1.0 if asks else 0.6))
                 fit -= OF_A_DAY_COST * any(self._of_another_day(text) for text in bubbles)
@@ -216,6 +239,11 @@ class Proposer:
                         found.append(later)
         return found
 
+    def _open_fit(self, bubbles: Sequence[str]) -> float:
+        """What a line that always goes is worth: more when the person says it often."""
+        often = min(len(self._habits.places.get(bubble, ())) for bubble in bubbles)
+        return OPEN_FIT + OFTEN * min(1.0, (often - 1) / 4)
+
     def _repeats(self, bubble: str) -> bool:
         """Whether a bubble was said a moment ago; a short one (晚安, 嗯嗯) may come back after a while."""
         bare = _bare(bubble)
@@ -238,16 +266,24 @@ class Proposer:
         return any(not grams(found.group()) <= self._supported for found in _OF_A_DAY.finditer(text))
 
 
-def _reacts(text: str) -> bool:
-    """Whether a bubble only reacts: it fits whatever was said, where the mood is the same."""
-    return len(text) <= _LONGEST_REACTION and _REACTION.search(text) is not None
+@cache
+def _reactions(mood: str) -> re.Pattern[str]:
+    marks = r"[\s~～。！!？?…，,宝贝]*"
+    return re.compile(rf"(?:(?:{'|'.join(phrases().reactions[mood])}){marks})+", re.IGNORECASE)
+
+
+def _reacts(text: str, mood: str) -> bool:
+    """Whether a bubble only reacts: it fits whatever was said in that mood."""
+    return _reactions(mood).fullmatch(text) is not None
 
 
 def _mood(text: str) -> str:
     words = phrases()
     if any(word in text for word in words.distress):
         return "distress"
-    return "joy" if any(word in text for word in words.joy) else ""
+    if any(word in text for word in words.joy):
+        return "joy"
+    return "laugh" if any(word in text for word in words.laughs) else ""
 
 
 def _celebrates(bubbles: Sequence[str]) -> bool:

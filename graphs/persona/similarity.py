@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cem_rag_app.persona.scoring import Similarity, character_similarity
+from cem_rag_app.persona.scoring import Similarity
 from cem_rag_app.schema import FloatArray
 from graphs.persona.state import PersonaMemory
 
@@ -42,6 +42,5 @@ class EncoderSimilarity:
 
 
 def memory_similarity(memory: PersonaMemory) -> Similarity:
-    """The similarity a memory's own encoder gives; character n-grams when it offers none."""
-    encode = getattr(memory, "encode_queries", None)
-    return EncoderSimilarity(encode) if encode is not None else character_similarity
+    """The similarity that a memory's own query encoder gives; the encoder is loaded at the first comparison."""
+    return EncoderSimilarity(lambda texts: memory.encoders().query.encode_queries(texts))  # noqa: PLW0108 - loads late

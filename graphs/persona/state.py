@@ -7,6 +7,7 @@ The state holds plain frozen values only, so that a checkpointer can write it. W
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypedDict
 
@@ -14,7 +15,7 @@ from cem_rag_app.errors import PersonaError
 from cem_rag_app.persona.rules import HardRules
 from cem_rag_app.persona.scoring import Candidate, Similarity
 from cem_rag_app.persona.style import StyleProfile, learn_style
-from cem_rag_app.schema import Hit, Message, Query, Role
+from cem_rag_app.schema import FloatArray, Hit, Message, Query, Role
 from cem_rag_app.settings import Settings
 from graphs.persona.record import CandidateRecord, Choice, TurnRecord
 from graphs.persona.voice import ModelCall, Plan, Voice
@@ -26,12 +27,33 @@ STYLE_SAMPLE = 2_000
 """Messages of the person from which their style is learned when a context is made."""
 
 
+class QueryEncoder(Protocol):
+    """The text side of a memory's vector space."""
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        """(n, d) float32, unit rows."""
+        ...
+
+
+class MemoryEncoders(Protocol):
+    """A memory's encoders; only the text side is asked here."""
+
+    @property
+    def query(self) -> QueryEncoder:
+        """The text encoder."""
+        ...
+
+
 class PersonaMemory(Protocol):
     """What the graph asks of a memory; :class:`stores.memory.Memory` gives it."""
 
     @property
     def rules(self) -> HardRules | None:
         """The person's hard rules; None when the memory holds documents."""
+        ...
+
+    def encoders(self) -> MemoryEncoders:
+        """The memory's encoders, loaded at the first call."""
         ...
 
     def remember(self, message: Message, *, turn_id: str, position: int) -> Message:

@@ -16,7 +16,7 @@ def varied(hits: Sequence[Hit], k: int, *, message: Message, recent: Sequence[Me
 
     Left out are the message itself, what the running conversation shows anyway, a second hit with the same anchor text,
     and beyond half of k what was said in this chat before: short questions are alike and would crowd out the
-    history. Of the chat, what told something goes before what asked something.
+    history. What only asked something in this chat fills what is left.
 
     Args:
         hits: Best first.
@@ -44,8 +44,9 @@ def varied(hits: Sequence[Hit], k: int, *, message: Message, recent: Sequence[Me
             asked.append(hit)
         else:
             told.append(hit)
-    online = [*told, *asked][: max(1, k // 2)]
-    chosen = [*kept[: k - len(online)], *online]
+    told = told[: max(1, k // 2)]
+    chosen = [*kept[: k - len(told)], *told]
+    chosen += asked[: k - len(chosen)]
     return tuple(sorted(chosen, key=lambda hit: -hit.retrieval_score))
 
 

@@ -33,6 +33,9 @@ class FakeMemory:
         self.messages.append(stored)
         return stored
 
+    def encoders(self) -> Any:
+        raise AssertionError("a test gives the similarity itself")
+
     def remember(self, message: Message, *, turn_id: str, position: int) -> Message:
         key = (turn_id, position)
         if key not in self.turns:
