@@ -105,14 +105,17 @@ def pack_corpus(
         parts = [text] if chunk_target is None else split_text(text, chunk_target) or [text]
         places[document] = range(len(chunks), len(chunks) + len(parts))
         chunks += [part.encode() for part in parts]
-    if len(chunks) >= settings.own_dictionary_from:
-        dictionary = train_dictionary(chunks, settings.dictionary_size)
-    else:
-        sample = list(corpus.values())[:1000]
-        dictionary = general_dictionary("zh" if choose_teacher(sample) == EMBEDDED_ZH else "en")
+    dictionary = pack_dictionary(chunks, list(corpus.values()), settings)
     compressor = Compressor(dictionary, settings.level)
     with PackWriter(path, dictionary) as writer:
         for chunk in chunks:
             writer.add(compressor.compress(chunk))
         info = writer.seal()
     return PackedCorpus(path, places, sum(map(len, chunks)), info.size)
+
+
+def pack_dictionary(chunks: Sequence[bytes], sample: Sequence[str], settings: PackSettings) -> Dictionary:
+    """Train a dictionary on the chunks when they are enough for one, else take the shipped one of their language."""
+    if len(chunks) >= settings.own_dictionary_from:
+        return train_dictionary(chunks, settings.dictionary_size)
+    return general_dictionary("zh" if choose_teacher(sample[:1000]) == EMBEDDED_ZH else "en")

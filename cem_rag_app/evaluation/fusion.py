@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from cem_rag_app.evaluation.metrics import Run, ranking
 
@@ -28,22 +28,3 @@ def reciprocal_rank_fusion(
             for rank, document in enumerate(ranking(scores), 1):
                 into[document] = into.get(document, 0.0) + weight / (k + rank)
     return fused
-
-
-def weighted_sum(runs: Sequence[Run], weights: Sequence[float]) -> dict[str, dict[str, float]]:
-    """Fuse by a weighted sum of scores, each run's brought to [0, 1] by min-max within the query."""
-    fused: dict[str, dict[str, float]] = {}
-    for run, weight in zip(runs, weights, strict=True):
-        for query, scores in run.items():
-            into = fused.setdefault(query, {})
-            for document, score in _min_max(scores).items():
-                into[document] = into.get(document, 0.0) + weight * score
-    return fused
-
-
-def _min_max(scores: Mapping[str, float]) -> dict[str, float]:
-    if not scores:
-        return {}
-    low, high = min(scores.values()), max(scores.values())
-    width = (high - low) or 1.0
-    return {document: (score - low) / width for document, score in scores.items()}

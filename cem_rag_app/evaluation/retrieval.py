@@ -54,20 +54,32 @@ def search(
     documents = encoder.encode_corpus_ids(corpus_ids)
     run: Scores = {}
     for start in range(0, len(query_ids), QUERY_BLOCK):
-        scores, places = _best(questions[start : start + QUERY_BLOCK], documents, depth)
+        scores, places = best(questions[start : start + QUERY_BLOCK], documents, depth)
         for row, query in enumerate(query_ids[start : start + QUERY_BLOCK]):
             run[query] = {corpus_ids[p]: float(s) for s, p in zip(scores[row], places[row], strict=True)}
     return run
 
 
-def _best(questions: FloatArray, documents: FloatArray, depth: int) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Return scores and places of the best documents of each question, both of shape (n, depth), best first."""
+def best(
+    questions: FloatArray, documents: FloatArray, depth: int, *, block: int = DOCUMENT_BLOCK
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Return scores and places of the best documents of each question, best first.
+
+    Args:
+        questions: (q, d) float32.
+        documents: (n, d) float32.
+        depth: how many to keep.
+        block: documents compared at a time; bounds memory.
+
+    Returns:
+        Two arrays of shape (q, min(depth, n)).
+    """
     scores = np.empty((len(questions), 0), dtype=np.float32)
     places = np.empty((len(questions), 0), dtype=np.int64)
-    for start in range(0, len(documents), DOCUMENT_BLOCK):
-        block = questions @ documents[start : start + DOCUMENT_BLOCK].T
-        numbers = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
-        scores = np.concatenate([scores, block], axis=1)
+    for start in range(0, len(documents), block):
+        products = questions @ documents[start : start + block].T
+        numbers = np.broadcast_to(np.arange(start, start + products.shape[1]), products.shape)
+        scores = np.concatenate([scores, products], axis=1)
         places = np.concatenate([places, numbers], axis=1)
         if scores.shape[1] > depth:
             kept = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
