@@ -12,7 +12,7 @@ from types import TracebackType
 
 import numpy as np
 
-from cem_rag_app.errors import ChunkIndexError, DictionaryError, FrameError, OffsetError, TruncatedError
+from cem_rag_app.errors import ChunkIndexError, DictionaryError, FrameError, OffsetError, TruncatedError, ZpkgError
 from cem_rag_app.zpkg.dictionary import Dictionary
 from cem_rag_app.zpkg.frame import SMALLEST_FRAME
 from cem_rag_app.zpkg.layout import HEADER_BYTES, OFFSET_BYTES, Header, parse_header
@@ -97,6 +97,7 @@ class Reader:
     def close(self) -> None:
         """Give back the memory map, if :func:`open_pack` made one. Frames already read stay valid."""
         if self._close is not None:
+            self._get_bytes = _refuse
             self._close()
             self._close = None
 
@@ -151,6 +152,10 @@ def _read_table(get_bytes: Callable[[int, int], bytes], header: Header) -> memor
     if ends[0] != header.frames_start or (lengths < SMALLEST_FRAME).any():
         raise OffsetError("The offset table decreases or points outside the frames.", remedy=_RESTORE)
     return ends.data  # indexing it gives plain int, and faster than an array does
+
+
+def _refuse(start: int, length: int) -> bytes:
+    raise ZpkgError("The pack is closed.", remedy="Open it again.")
 
 
 _CATALOG = "Run `cem-rag check`: the catalog points at a chunk that is not there."

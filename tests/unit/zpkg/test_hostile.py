@@ -194,7 +194,7 @@ def test_random_bytes_are_a_frame_or_a_frame_error(dictionary: Dictionary, data:
 
 
 @given(data=st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_damaged_frame_is_an_error_when_its_owner_kept_a_checksum(
     dictionary: Dictionary, texts: list[bytes], data: st.DataObject
 ) -> None:

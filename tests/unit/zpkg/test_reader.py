@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cem_rag_app.errors import ChunkIndexError, TruncatedError
+from cem_rag_app.errors import ChunkIndexError, TruncatedError, ZpkgError
 from cem_rag_app.zpkg.dictionary import Dictionary
 from cem_rag_app.zpkg.reader import Reader, open_pack
 
@@ -91,6 +91,17 @@ def test_a_pack_can_be_replaced_while_it_is_read(
         assert list(old) == before
         with open_pack(path) as new:
             assert list(new) == before[:2]
+
+
+def test_a_closed_pack_says_so_and_frames_read_before_stay(tmp_path: Path, small_pack: bytes) -> None:
+    path = tmp_path / "p.zpkg"
+    path.write_bytes(small_pack)
+    with open_pack(path) as reader:
+        frame = reader[0]
+    with pytest.raises(ZpkgError, match="closed"):
+        reader[0]
+    reader.close()
+    assert frame in small_pack
 
 
 def test_opening_a_missing_file_is_the_systems_error(tmp_path: Path) -> None:
