@@ -1,0 +1,100 @@
+"""The shipped Chinese encoder: a sum over a table, small, quick to open, and honest about damage."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from cem_rag_app.cem.teachers.embedded_zh import SHIPPED, EmbeddedZhEncoder, NgramTable
+from cem_rag_app.cem.teachers.ngrams import build_fold
+from cem_rag_app.errors import CheckpointError
+
+
+def small_table(**changes: np.ndarray) -> dict[str, np.ndarray]:
+    parts = {
+        "fold": build_fold({}),
+        "keys": np.array([ord("好"), ord("吃")], dtype=np.int64),
+        "buckets": np.array([1, 0], dtype=np.int32),
+        "table": np.array([[3, 0], [0, 4], [1, 1]], dtype=np.int8),
+        "scales": np.array([1.0, 0.5, 0.25], dtype=np.float32),
+    }
+    return parts | changes
+
+
+def test_a_vector_is_the_sum_of_its_rows(tmp_path: Path) -> None:
+    save_file(small_table(), tmp_path / "t.safetensors")
+    table = NgramTable.load(tmp_path / "t.safetensors")
+    # 好 twice, 吃 once, and 吗, which is unknown and takes the shared row; the pairs are unknown and share none.
+    np.testing.assert_allclose(table.sum("好好吃吗".encode()), [6.25, 2.25])
+
+
+def test_the_sum_is_linear_so_a_text_in_pieces_adds_up() -> None:
+    table = EmbeddedZhEncoder().table
+    whole = table.sum("今天去吃火锅。明天下雨！".encode())
+    np.testing.assert_allclose(whole, table.sum("今天去吃火锅。".encode()) + table.sum("明天下雨！".encode()), atol=1e-4)
+
+
+def test_related_texts_are_nearer_than_unrelated_ones() -> None:
+    encoder = EmbeddedZhEncoder()
+    query = encoder.encode_queries(["周末我们一起去吃火锅吧"])[0]
+    near, far = encoder.encode_documents(["上次那家火锅店的毛肚特别好吃", "考试没考好，心里很难受"])
+    assert query @ near > query @ far + 0.1
+
+
+def test_traditional_characters_are_read_as_simplified() -> None:
+    traditional, simplified = EmbeddedZhEncoder().encode_documents(["學習機器", "学习机器"])
+    np.testing.assert_array_equal(traditional, simplified)
+
+
+def test_the_artefact_is_at_most_ten_megabytes() -> None:
+    assert SHIPPED.stat().st_size <= 10_000_000
+
+
+def test_its_revision_changes_with_the_artefact(tmp_path: Path) -> None:
+    save_file(small_table(), tmp_path / "t.safetensors")
+    assert EmbeddedZhEncoder(tmp_path / "t.safetensors").revision != EmbeddedZhEncoder().revision
+
+
+def test_it_needs_no_torch() -> None:
+    code = (
+        "import sys; from cem_rag_app.cem.teachers.registry import load_teacher;"
+        "load_teacher('embedded-zh').encode_queries(['你好']); print('torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"table": np.zeros((2, 2), dtype=np.int8)},
+        {"table": np.zeros((3, 2), dtype=np.float32)},
+        {"scales": np.zeros(4, dtype=np.float32)},
+        {"fold": np.zeros(100, dtype=np.uint16)},
+        {"keys": np.zeros((2, 1), dtype=np.int64)},
+        {"buckets": np.array([-1, 2], dtype=np.int32)},
+    ],
+)
+def test_parts_of_the_wrong_shape_are_refused(tmp_path: Path, changes: dict[str, np.ndarray]) -> None:
+    save_file(small_table(**changes), tmp_path / "t.safetensors")
+    with pytest.raises(CheckpointError):
+        NgramTable.load(tmp_path / "t.safetensors")
+
+
+def test_a_missing_a_torn_and_an_incomplete_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.safetensors"
+    with pytest.raises(CheckpointError, match=r"t\.safetensors"):
+        NgramTable.load(path)
+    path.write_bytes(SHIPPED.read_bytes()[:5000])
+    with pytest.raises(CheckpointError):
+        NgramTable.load(path)
+    parts = load_file(SHIPPED)
+    del parts["scales"]
+    save_file(parts, path)
+    with pytest.raises(CheckpointError, match="scales"):
+        NgramTable.load(path)
