@@ -6,12 +6,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cem_rag_app.cem.student import CountWeight, FeatureConfig, FeatureReader, Student
+from cem_rag_app.cem.student import CountWeight, FeatureConfig, FeatureKind, FeatureReader, Student
+from cem_rag_app.cem.symbols.lookup import hash_all
+from cem_rag_app.cem.teachers.embedded_zh import NgramTable
 from cem_rag_app.errors import CheckpointError
 
 FORMAT = "cem-ngram"
@@ -37,8 +39,8 @@ class FeatureRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: FeatureKind
     edges: bool
-    longest_gram: int = Field(ge=1, le=3)
     pairs: bool
     buckets: int = Field(ge=0, le=1 << 20)
     count_weight: CountWeight
@@ -56,6 +58,8 @@ class CheckpointConfig(BaseModel):
     dimension: int = Field(ge=1, le=65536)
     features: FeatureRecord
     compression: CompressionRecord
+    weights: Literal["file", "teacher"] = "file"
+    """``teacher``: the table is the embedded Chinese encoder's own, and there is no ``model.safetensors``."""
     weights_sha256: str = ""
     recipe: dict[str, Any] = Field(default_factory=dict)
     """How it was trained: command, data, seeds, scores. Read by people alone."""
@@ -71,7 +75,10 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
-    """Write both files; the configuration last, since it names the weights' checksum."""
+    """Write both files; the configuration last, since it names the weights' checksum.
+
+    A student that shares its teacher's table becomes one with a table of its own.
+    """
     from safetensors.numpy import save
 
     folder = Path(folder)
@@ -79,8 +86,9 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
     student = checkpoint.student
     tensors: dict[str, np.ndarray[Any, Any]] = {
         "hashes": checkpoint.reader.hashes,
+        "fold": checkpoint.reader.fold,
         "table": student.table,
-        "scales": student.scales.astype(np.float16),
+        "scales": student.scales,
         "projection": student.projection.astype(np.float16),
         "bias": student.bias.astype(np.float16),
     }
@@ -89,14 +97,21 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
         tensors["inner_bias"] = student.inner_bias.astype(np.float16)
         tensors["outer"] = student.outer.astype(np.float16)
     data = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
-    config = checkpoint.config.model_copy(update={"weights_sha256": hashlib.sha256(data).hexdigest()})
-    for name, content in (
-        (WEIGHTS, data),
-        (CONFIG, (json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()),
-    ):
-        temporary = folder / f"{name}.tmp"
-        temporary.write_bytes(content)
-        temporary.replace(folder / name)
+    config = checkpoint.config.model_copy(
+        update={"weights": "file", "weights_sha256": hashlib.sha256(data).hexdigest()}
+    )
+    _write(folder, WEIGHTS, data)
+    _write(folder, CONFIG, _config_bytes(config))
+
+
+def _config_bytes(config: CheckpointConfig) -> bytes:
+    return (json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _write(folder: Path, name: str, content: bytes) -> None:
+    temporary = folder / f"{name}.tmp"
+    temporary.write_bytes(content)
+    temporary.replace(folder / name)
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
@@ -109,16 +124,60 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     from safetensors.numpy import load
 
     folder = Path(folder)
+    config = _load_config(folder)
+    if config.weights == "teacher":
+        return _share(folder, config)
+    data = _read(folder, WEIGHTS)
+    if hashlib.sha256(data).hexdigest() != config.weights_sha256:
+        raise _damaged(folder, f"{WEIGHTS} is not the file {CONFIG} describes")
     try:
-        text = (folder / CONFIG).read_bytes()
-        data = (folder / WEIGHTS).read_bytes()
+        tensors = load(data)
+    except SafetensorError as error:
+        raise _damaged(folder, f"{WEIGHTS} cannot be read") from error
+    return _assemble(folder, config, tensors)
+
+
+def share_teacher(config: CheckpointConfig, table: NgramTable) -> Checkpoint:
+    """A student whose vectors are its teacher's: possible where the teacher is a bag of n-grams itself."""
+    reader = FeatureReader(hash_all(table.keys), FeatureConfig(**config.features.model_dump()), table.fold)
+    student = Student(
+        table=table.table,
+        scales=table.scales,
+        projection=np.eye(table.dimension, dtype=np.float32),
+        bias=np.zeros(table.dimension, dtype=np.float32),
+    )
+    return Checkpoint(config, reader, student)
+
+
+def save_shared(config: CheckpointConfig, folder: str | Path) -> None:
+    """Write the checkpoint of a student that shares its teacher's table: the configuration alone."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder, CONFIG, _config_bytes(config))
+
+
+def _share(folder: Path, config: CheckpointConfig) -> Checkpoint:
+    from cem_rag_app.cem.teachers.embedded_zh import EmbeddedZhEncoder
+
+    teacher = EmbeddedZhEncoder()
+    if config.teacher != teacher.name or config.dimension != teacher.dimension or config.features.kind != "tokens":
+        raise _damaged(folder, f"only a student of {teacher.name} over tokens can share its teacher's table")
+    return share_teacher(config, teacher.table)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
     except OSError as error:
         raise CheckpointError(
-            f"No checkpoint can be read in {folder} ({error.strerror}).",
+            f"No checkpoint can be read in {folder} ({name}: {error.strerror}).",
             remedy="Name a folder with config.json and model.safetensors, or train one with `cem-rag train cem`.",
         ) from error
+
+
+def _load_config(folder: Path) -> CheckpointConfig:
     try:
-        raw = json.loads(text)
+        raw = json.loads(_read(folder, CONFIG))
     except ValueError as error:
         raise _damaged(folder, f"{CONFIG} is no JSON") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
@@ -130,28 +189,26 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
             remedy="Use the release that wrote it, or train again.",
         )
     try:
-        config = CheckpointConfig.model_validate(raw)
+        return CheckpointConfig.model_validate(raw)
     except ValidationError as error:
         raise _damaged(folder, f"{CONFIG} is not valid: {error.errors()[0]['loc']}") from error
-    if hashlib.sha256(data).hexdigest() != config.weights_sha256:
-        raise _damaged(folder, f"{WEIGHTS} is not the file {CONFIG} describes")
-    try:
-        tensors = load(data)
-    except SafetensorError as error:
-        raise _damaged(folder, f"{WEIGHTS} cannot be read") from error
-    return _assemble(folder, config, tensors)
 
 
 def _assemble(folder: Path, config: CheckpointConfig, tensors: dict[str, Any]) -> Checkpoint:
-    missing = {"hashes", "table", "scales", "projection", "bias"} - set(tensors)
+    missing = {"hashes", "fold", "table", "scales", "projection", "bias"} - set(tensors)
     if missing:
         raise _damaged(folder, f"{WEIGHTS} lacks {', '.join(sorted(missing))}")
-    reader = FeatureReader(tensors["hashes"].astype(np.int64), FeatureConfig(**config.features.model_dump()))
+    if tensors["hashes"].dtype != np.int64 or tensors["hashes"].ndim != 1 or not tensors["hashes"].all():
+        raise _damaged(folder, "hashes is no vocabulary")
+    reader = FeatureReader(
+        tensors["hashes"], FeatureConfig(**config.features.model_dump()), tensors["fold"].astype(np.uint16)
+    )
     table = tensors["table"]
     optional = {name: tensors[name].astype(np.float32) for name in ("inner", "inner_bias", "outer") if name in tensors}
     rank = table.shape[1] if table.ndim == 2 else -1
     width = optional["inner"].shape[1] if "inner" in optional else 0
     shapes = {
+        "fold": (65536,),
         "table": (reader.size, rank),
         "scales": (reader.size,),
         "projection": (rank, config.dimension),

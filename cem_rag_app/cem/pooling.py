@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cem_rag_app.cem.symbols.fse import Integers, Table
+from cem_rag_app.cem.symbols.types import Integers, Table
 from cem_rag_app.schema import FloatArray
 
 

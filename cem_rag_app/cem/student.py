@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cem_rag_app.cem.pooling import pool_rows
 from cem_rag_app.cem.symbols.batch import extract_features
-from cem_rag_app.cem.symbols.features import BUCKETS, EDGES, LONGEST_GRAM, OPTIONS, PAIRS, build_lookup
-from cem_rag_app.cem.symbols.fse import Integers, Table
+from cem_rag_app.cem.symbols.lookup import build_lookup
 from cem_rag_app.cem.symbols.parse import LIMIT, raise_frame_error
 from cem_rag_app.cem.symbols.tables import SharedTables
+from cem_rag_app.cem.symbols.types import Integers, Table
+from cem_rag_app.cem.symbols.words import BUCKETS, EDGES, KIND, OPTIONS, PAIRS, VOCABULARY
 from cem_rag_app.schema import FloatArray
 
 CountWeight = Literal["count", "log", "root"]
+FeatureKind = Literal["words", "tokens"]
 
 
 @dataclass(frozen=True)
@@ -24,22 +26,19 @@ class FeatureConfig:
     """Which features of a chunk are read.
 
     Attributes:
+        kind: ``words`` with pairs and letter n-grams (``symbols.words``), or ``tokens``: the character n-grams of the
+            embedded Chinese encoder (``symbols.tokens``).
         edges: whether features may lie across the borders of spans.
-        longest_gram: ideograph n-grams up to this length, 1 to 3.
-        pairs: whether pairs of neighbouring words count.
-        buckets: rows for the letter n-grams of words outside the vocabulary; 0 drops such words.
+        pairs: of words: whether pairs of neighbouring ones count.
+        buckets: of words: rows for the letter n-grams of those outside the vocabulary; 0 drops them.
         count_weight: what a feature that occurs ``c`` times weighs: ``c``, ``1 + ln c`` or ``sqrt c``.
     """
 
+    kind: FeatureKind = "words"
     edges: bool = True
-    longest_gram: int = 3
     pairs: bool = True
-    buckets: int = 8192
+    buckets: int = 4096
     count_weight: CountWeight = "log"
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +63,12 @@ class FeatureReader:
     Attributes:
         hashes: (v,) int64, the vocabulary; a feature's row is its place here.
         config: which features are read.
+        fold: (65536,) uint16, how characters are folded; needed for tokens alone.
     """
 
     hashes: Integers
     config: FeatureConfig
+    fold: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(65536, dtype=np.uint16))
     _keys: Integers = field(init=False)
     _rows: Table = field(init=False)
     _options: Integers = field(init=False)
@@ -77,12 +78,12 @@ class FeatureReader:
         keys = np.zeros(size, dtype=np.int64)
         rows = np.zeros(size, dtype=np.int32)
         build_lookup(np.ascontiguousarray(self.hashes), keys, rows)
-        options = np.zeros(OPTIONS + 1, dtype=np.int64)
+        options = np.zeros(OPTIONS, dtype=np.int64)
+        options[KIND] = self.config.kind == "tokens"
         options[EDGES] = self.config.edges
-        options[LONGEST_GRAM] = self.config.longest_gram
         options[PAIRS] = self.config.pairs
-        options[BUCKETS] = self.config.buckets
-        options[OPTIONS] = self.hashes.size
+        options[BUCKETS] = self.size - self.hashes.size
+        options[VOCABULARY] = self.hashes.size
         object.__setattr__(self, "_keys", keys)
         object.__setattr__(self, "_rows", rows)
         object.__setattr__(self, "_options", options)
@@ -90,7 +91,7 @@ class FeatureReader:
     @property
     def size(self) -> int:
         """Rows a table for these features has."""
-        return int(self.hashes.size) + self.config.buckets
+        return int(self.hashes.size) + (self.config.buckets if self.config.kind == "words" else 0)
 
     def read(self, frames: list[bytes], tables: SharedTables) -> FeatureCounts:
         """Read the features of magicless frames that were made with one dictionary.
@@ -110,6 +111,7 @@ class FeatureReader:
             tables.predefined,
             tables.state,
             self._options,
+            self.fold,
             self._keys,
             self._rows,
             LIMIT,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from cem_rag_app.cem.symbols.constants import MIN_MATCH
-from cem_rag_app.cem.symbols.features import BUCKETS, OPTIONS, read_features
 from cem_rag_app.cem.symbols.frame import read_frame
-from cem_rag_app.cem.symbols.fse import Bytes, Integers, Table
 from cem_rag_app.cem.symbols.spans import resolve_spans
+from cem_rag_app.cem.symbols.tokens import read_tokens
+from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
+from cem_rag_app.cem.symbols.words import BUCKETS, EDGES, KIND, VOCABULARY, read_words
 
 
 @njit(cache=True, nogil=True)
@@ -17,16 +19,17 @@ def extract_features(
     source: Bytes,
     starts: Integers,
     content: Bytes,
-    dictionary_id: int,
+    dictionary_id: Integer,
     huffman: Table,
     fse: Table,
     predefined: Table,
     state: Integers,
     options: Integers,
+    fold: NDArray[np.uint16],
     keys: Integers,
     rows: Table,
-    limit: int,
-) -> tuple[int, int, Integers, Table, Table]:
+    limit: Integer,
+) -> tuple[Integer, Integer, Integers, Table, Table]:
     """Parse frames, resolve their spans, count their features.
 
     Args:
@@ -38,8 +41,9 @@ def extract_features(
         fse: its FSE tables.
         predefined: the format's own FSE tables.
         state: the entropy coder's state at the head of a frame.
-        options: see ``symbols.features``.
-        keys: lookup table of features, see ``symbols.features``.
+        options: see ``symbols.words``.
+        fold: see ``symbols.tokens``; any where words are read.
+        keys: lookup table of features, see ``symbols.lookup``.
         rows: its values.
         limit: bytes a frame may stand for.
 
@@ -55,7 +59,7 @@ def extract_features(
     sequences = np.empty((limit // MIN_MATCH + 1, 3), dtype=np.int32)
     spans = np.empty((limit + 1, 3), dtype=np.int32)
     found = np.empty(4 * limit + 16, dtype=np.int32)
-    seen = np.zeros(options[OPTIONS] + options[BUCKETS], dtype=np.int32)
+    seen = np.zeros(options[VOCABULARY] + options[BUCKETS], dtype=np.int32)
     bounds = np.zeros(frames + 1, dtype=np.int64)
     indices = np.empty(256 * frames + 1024, dtype=np.int32)
     counts = np.empty(256 * frames + 1024, dtype=np.int32)
@@ -84,7 +88,10 @@ def extract_features(
         span_count = resolve_spans(sequences, sequence_count, content.size, spans)
         if span_count < 0:
             return span_count, number, bounds, indices[:0], counts[:0]
-        total = read_features(literals, content, spans, span_count, options, keys, rows, found)
+        if options[KIND] == 0:
+            total = read_words(literals, content, spans, span_count, options, keys, rows, found)
+        else:
+            total = read_tokens(literals, content, spans, span_count, options[EDGES] == 1, fold, keys, rows, found)
         if used + total > indices.size:
             grown = np.empty(2 * (used + total), dtype=np.int32)
             grown[:used] = indices[:used]

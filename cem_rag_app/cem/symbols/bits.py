@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from cem_rag_app.cem.symbols.fse import Bytes, highest_bit
+from cem_rag_app.cem.symbols.fse import highest_bit
+from cem_rag_app.cem.symbols.types import Bytes, Integer
 
 
 @njit(cache=True, nogil=True)
-def stream_bits(source: Bytes, start: int, end: int) -> int:
+def stream_bits(source: Bytes, start: Integer, end: Integer) -> Integer:
     """Count the data bits of the stream ``source[start:end]``; negative without its end mark."""
     if end <= start or source[end - 1] == 0:
         return -1
@@ -22,7 +23,7 @@ def stream_bits(source: Bytes, start: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def open_stream(source: Bytes, end: int) -> tuple[int, int, int]:
+def open_stream(source: Bytes, end: Integer) -> tuple[Integer, Integer, Integer]:
     """State at the head of a stream that `stream_bits` accepted."""
     last = np.int64(source[end - 1])
     count = highest_bit(last)
@@ -30,7 +31,9 @@ def open_stream(source: Bytes, end: int) -> tuple[int, int, int]:
 
 
 @njit(cache=True, nogil=True)
-def refill(source: Bytes, start: int, place: int, held: int, count: int) -> tuple[int, int, int]:
+def refill(
+    source: Bytes, start: Integer, place: Integer, held: Integer, count: Integer
+) -> tuple[Integer, Integer, Integer]:
     """Take bytes until at least 41 bits are held."""
     while count <= 40:
         held <<= 8

@@ -35,8 +35,7 @@ LITERAL_LENGTH_BITS = np.array(
     [0] * 16 + [1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], dtype=np.int64
 )
 MATCH_LENGTH_BASE = np.array(
-    [*range(3, 35), 35, 37, 39, 41, 43, 47, 51, 59, 67, 83, 99, 131, 259, 515, 1027, 2051, 4099, 8195, 16387]
-    + [32771, 65539],
+    [*range(3, 35), 35, 37, 39, 41, 43, 47, 51, 59, 67, 83, 99, *(3 + (1 << bits) for bits in range(7, 17))],
     dtype=np.int64,
 )
 MATCH_LENGTH_BITS = np.array(

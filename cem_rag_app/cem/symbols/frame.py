@@ -15,15 +15,15 @@ from cem_rag_app.cem.symbols.constants import (
     ERROR_TRUNCATED,
     MAX_BLOCK,
 )
-from cem_rag_app.cem.symbols.fse import Bytes, Integers, Table
 from cem_rag_app.cem.symbols.literals import read_literals
 from cem_rag_app.cem.symbols.sequences import read_sequences
+from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
 
 _RAW, _RLE, _COMPRESSED = 0, 1, 2
 
 
 @njit(cache=True, nogil=True)
-def _little_endian(source: Bytes, start: int, width: int) -> int:
+def _little_endian(source: Bytes, start: Integer, width: Integer) -> Integer:
     value = np.int64(0)
     for i in range(width):
         value |= np.int64(source[start + i]) << (8 * i)
@@ -31,7 +31,9 @@ def _little_endian(source: Bytes, start: int, width: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _read_header(source: Bytes, start: int, end: int, dictionary_id: int) -> tuple[int, int, int]:
+def _read_header(
+    source: Bytes, start: Integer, end: Integer, dictionary_id: Integer
+) -> tuple[Integer, Integer, Integer]:
     """Return ``(next position, content size or -1, checksum bytes)``; negative first: an error code."""
     if start >= end:
         return ERROR_TRUNCATED, 0, 0
@@ -48,10 +50,10 @@ def _read_header(source: Bytes, start: int, end: int, dictionary_id: int) -> tup
     # The window only bounds a decoder's buffer. This reader has none.
     position += 1 - single
     named = _little_endian(source, position, id_width)
-    if named != 0 and named != dictionary_id:
+    if named not in (0, dictionary_id):
         return ERROR_DICTIONARY_ID, 0, 0
     position += id_width
-    size = np.int64(-1)
+    size: Integer = np.int64(-1)
     if size_width > 0:
         size = _little_endian(source, position, size_width)
         if size_width == 2:
@@ -65,17 +67,17 @@ def _read_header(source: Bytes, start: int, end: int, dictionary_id: int) -> tup
 @njit(cache=True, nogil=True)
 def read_frame(
     source: Bytes,
-    start: int,
-    end: int,
-    dictionary_id: int,
+    start: Integer,
+    end: Integer,
+    dictionary_id: Integer,
     huffman: Table,
     fse: Table,
     predefined: Table,
     state: Integers,
     literals: Bytes,
     sequences: Table,
-    limit: int,
-) -> tuple[int, int]:
+    limit: Integer,
+) -> tuple[Integer, Integer]:
     """Parse the frame ``source[start:end]`` into ``literals`` and ``sequences``.
 
     Args:
@@ -99,10 +101,10 @@ def read_frame(
         return position, 0
     if size > limit:
         return ERROR_TOO_LARGE, 0
-    literal_count = 0
-    sequence_count = 0
-    length = 0
-    last = np.int64(0)
+    literal_count: Integer = 0
+    sequence_count: Integer = 0
+    length: Integer = 0
+    last: Integer = np.int64(0)
     while last == 0:
         if position + 3 > end:
             return ERROR_TRUNCATED, 0
@@ -116,15 +118,13 @@ def read_frame(
         stored = 1 if kind == _RLE else block
         if position + stored > end:
             return ERROR_TRUNCATED, 0
-        written = block
-        read = 0
+        written: Integer = block
+        read: Integer = 0
         if kind == _COMPRESSED:
             after, written = read_literals(source, position, position + block, huffman, state, literals, literal_count)
             if after < 0:
                 return after, 0
-            read = read_sequences(
-                source, after, position + block, fse, predefined, state, sequences, sequence_count
-            )
+            read = read_sequences(source, after, position + block, fse, predefined, state, sequences, sequence_count)
             if read < 0:
                 return read, 0
         else:

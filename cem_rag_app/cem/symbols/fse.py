@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from cem_rag_app.cem.symbols.constants import ERROR_FSE, ERROR_TRUNCATED, OK
-
-Bytes = NDArray[np.uint8]
-Table = NDArray[np.int32]
-Integers = NDArray[np.int64]
+from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
 
 
 @njit(cache=True, nogil=True)
-def highest_bit(value: int) -> int:
+def highest_bit(value: Integer) -> Integer:
     """Position of the highest set bit; ``value`` must be positive."""
     bit = 0
     while value > 1:
@@ -27,10 +23,10 @@ def highest_bit(value: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _peek(source: Bytes, end: int, bit: int, count: int) -> int:
+def _peek(source: Bytes, end: Integer, bit: Integer, count: Integer) -> Integer:
     """Read ``count`` (at most 16) bits at position ``bit`` of a little-endian bit stream; beyond ``end`` lie zeros."""
     byte = bit >> 3
-    value = 0
+    value: Integer = 0
     for i in range(3):
         if byte + i < end:
             value |= np.int64(source[byte + i]) << (8 * i)
@@ -39,26 +35,26 @@ def _peek(source: Bytes, end: int, bit: int, count: int) -> int:
 
 @njit(cache=True, nogil=True)
 def read_distribution(
-    source: Bytes, start: int, end: int, max_symbol: int, max_log: int, counts: Integers
-) -> tuple[int, int, int]:
+    source: Bytes, start: Integer, end: Integer, max_symbol: Integer, max_log: Integer, counts: Integers
+) -> tuple[Integer, Integer, Integer]:
     """Read a probability distribution into ``counts`` (-1: less than one).
 
     Returns:
         ``(next position, accuracy log, symbols described)``; a negative first value is an error code.
     """
-    bit = start * 8
+    bit: Integer = start * 8
     log = _peek(source, end, bit, 4) + 5
     bit += 4
     if log > max_log:
         return ERROR_FSE, 0, 0
-    remaining = (1 << log) + 1
+    remaining: Integer = (1 << log) + 1
     threshold = 1 << log
     width = log + 1
-    symbol = 0
+    symbol: Integer = 0
     previous_zero = False
     while remaining > 1 and symbol <= max_symbol:
         if previous_zero:
-            repeat = 3
+            repeat: Integer = 3
             while repeat == 3:
                 repeat = _peek(source, end, bit, 2)
                 bit += 2
@@ -99,7 +95,7 @@ def read_distribution(
 
 
 @njit(cache=True, nogil=True)
-def build_table(counts: Integers, symbols: int, log: int, table: Table) -> int:
+def build_table(counts: Integers, symbols: Integer, log: Integer, table: Table) -> Integer:
     """Fill ``table[: 1 << log]`` from a distribution that sums to ``1 << log``."""
     size = 1 << log
     following = np.zeros(256, dtype=np.int64)

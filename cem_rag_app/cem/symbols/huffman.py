@@ -16,11 +16,12 @@ from cem_rag_app.cem.symbols.constants import (
     OK,
     WEIGHTS_LOG,
 )
-from cem_rag_app.cem.symbols.fse import Bytes, Integers, Table, build_table, highest_bit, read_distribution
+from cem_rag_app.cem.symbols.fse import build_table, highest_bit, read_distribution
+from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
 
 
 @njit(cache=True, nogil=True)
-def _read_weights(source: Bytes, start: int, end: int, weights: Integers) -> int:
+def _read_weights(source: Bytes, start: Integer, end: Integer, weights: Integers) -> Integer:
     """Read FSE-coded weights from ``source[start:end]`` and return how many, or an error code."""
     counts = np.zeros(256, dtype=np.int64)
     position, log, symbols = read_distribution(source, start, end, 255, WEIGHTS_LOG, counts)
@@ -63,7 +64,7 @@ def _read_weights(source: Bytes, start: int, end: int, weights: Integers) -> int
 
 
 @njit(cache=True, nogil=True)
-def read_tree(source: Bytes, start: int, end: int, table: Table) -> tuple[int, int]:
+def read_tree(source: Bytes, start: Integer, end: Integer, table: Table) -> tuple[Integer, Integer]:
     """Read a tree description and fill ``table``.
 
     Returns:
@@ -75,7 +76,7 @@ def read_tree(source: Bytes, start: int, end: int, table: Table) -> tuple[int, i
     header = np.int64(source[start])
     position = start + 1
     if header >= 128:
-        total = header - 127
+        total: Integer = header - 127
         if position + (total + 1) // 2 > end:
             return ERROR_TRUNCATED, 0
         for i in range(total):
@@ -119,8 +120,8 @@ def read_tree(source: Bytes, start: int, end: int, table: Table) -> tuple[int, i
 
 @njit(cache=True, nogil=True)
 def decode_stream(
-    source: Bytes, start: int, end: int, table: Table, log: int, literals: Bytes, at: int, size: int
-) -> int:
+    source: Bytes, start: Integer, end: Integer, table: Table, log: Integer, literals: Bytes, at: Integer, size: Integer
+) -> Integer:
     """Decode one stream into ``literals[at : at + size]``; it must be used up exactly."""
     left = stream_bits(source, start, end)
     if left < 0:

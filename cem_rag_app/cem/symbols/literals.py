@@ -14,8 +14,8 @@ from cem_rag_app.cem.symbols.constants import (
     OK,
     STATE_HUFFMAN_LOG,
 )
-from cem_rag_app.cem.symbols.fse import Bytes, Integers, Table
 from cem_rag_app.cem.symbols.huffman import decode_stream, read_tree
+from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
 
 _RAW, _RLE = 0, 1
 _TREELESS = 3
@@ -23,8 +23,8 @@ _TREELESS = 3
 
 @njit(cache=True, nogil=True)
 def read_literals(
-    source: Bytes, start: int, end: int, huffman: Table, state: Integers, literals: Bytes, at: int
-) -> tuple[int, int]:
+    source: Bytes, start: Integer, end: Integer, huffman: Table, state: Integers, literals: Bytes, at: Integer
+) -> tuple[Integer, Integer]:
     """Decode the literals of the block ``source[start:end]`` into ``literals[at:]``.
 
     Returns:
@@ -36,7 +36,7 @@ def read_literals(
     kind = first & 3
     shape = (first >> 2) & 3
     if kind <= _RLE:
-        width = 1 if shape & 1 == 0 else 2 if shape == 1 else 3
+        width: Integer = 1 if shape & 1 == 0 else 2 if shape == 1 else 3
         if start + width > end:
             return ERROR_TRUNCATED, 0
         header = np.int64(0)

@@ -9,9 +9,9 @@ import numpy as np
 
 from cem_rag_app.cem.symbols.constants import ERROR_TOO_LARGE, MESSAGES, MIN_MATCH
 from cem_rag_app.cem.symbols.frame import read_frame
-from cem_rag_app.cem.symbols.fse import Bytes, Table
 from cem_rag_app.cem.symbols.spans import resolve_spans
 from cem_rag_app.cem.symbols.tables import shared_tables
+from cem_rag_app.cem.symbols.types import Bytes, Table
 from cem_rag_app.errors import FrameError, FrameTooLargeError
 from cem_rag_app.zpkg.dictionary import Dictionary
 

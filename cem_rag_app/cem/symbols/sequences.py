@@ -31,7 +31,8 @@ from cem_rag_app.cem.symbols.constants import (
     STATE_FSE_LOG,
     STATE_OFFSETS,
 )
-from cem_rag_app.cem.symbols.fse import Bytes, Integers, Table, build_table, read_distribution
+from cem_rag_app.cem.symbols.fse import build_table, read_distribution
+from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
 
 _PREDEFINED, _SINGLE, _DESCRIBED = 0, 1, 2
 _FARTHEST = 1 << 30
@@ -48,8 +49,15 @@ def predefined_tables() -> Table:
 
 @njit(cache=True, nogil=True)
 def _read_table(
-    source: Bytes, position: int, end: int, mode: int, row: int, fse: Table, predefined: Table, state: Integers
-) -> int:
+    source: Bytes,
+    position: Integer,
+    end: Integer,
+    mode: Integer,
+    row: Integer,
+    fse: Table,
+    predefined: Table,
+    state: Integers,
+) -> Integer:
     """Set ``fse[row]`` as the block's mode says; return the next position or an error code."""
     if mode == _PREDEFINED:
         fse[row] = predefined[row]
@@ -78,8 +86,15 @@ def _read_table(
 
 @njit(cache=True, nogil=True)
 def read_sequences(
-    source: Bytes, start: int, end: int, fse: Table, predefined: Table, state: Integers, sequences: Table, at: int
-) -> int:
+    source: Bytes,
+    start: Integer,
+    end: Integer,
+    fse: Table,
+    predefined: Table,
+    state: Integers,
+    sequences: Table,
+    at: Integer,
+) -> Integer:
     """Decode the sequences of the block ``source[start:end]`` into rows ``sequences[at:]``.
 
     A row is ``(literal length, match length, offset)``, the offset resolved against the recent ones. ``state`` and
@@ -182,7 +197,7 @@ def read_sequences(
 
 
 @njit(cache=True, nogil=True)
-def _resolve_offset(value: int, literal_length: int, state: Integers) -> int:
+def _resolve_offset(value: Integer, literal_length: Integer, state: Integers) -> Integer:
     """Turn a coded offset into a distance and update the recent ones (RFC 8878, 3.1.1.5)."""
     first = state[STATE_OFFSETS]
     second = state[STATE_OFFSETS + 1]
@@ -191,13 +206,13 @@ def _resolve_offset(value: int, literal_length: int, state: Integers) -> int:
     else:
         recent = value - 1 + (1 if literal_length == 0 else 0)
         if recent == 0:
-            return first
+            return int(first)
         if recent == 1:
             state[STATE_OFFSETS] = second
             state[STATE_OFFSETS + 1] = first
-            return second
+            return int(second)
         offset = state[STATE_OFFSETS + 2] if recent == 2 else first - 1
     state[STATE_OFFSETS + 2] = second
     state[STATE_OFFSETS + 1] = first
     state[STATE_OFFSETS] = offset
-    return offset
+    return int(offset)

@@ -11,11 +11,11 @@ import numpy as np
 from numba import njit
 
 from cem_rag_app.cem.symbols.constants import ERROR_OFFSET, ERROR_TOO_LARGE
-from cem_rag_app.cem.symbols.fse import Table
+from cem_rag_app.cem.symbols.types import Integer, Table
 
 
 @njit(cache=True, nogil=True)
-def resolve_spans(sequences: Table, count: int, dictionary_size: int, spans: Table) -> int:
+def resolve_spans(sequences: Table, count: Integer, dictionary_size: Integer, spans: Table) -> Integer:
     """Name the origin of every stretch of a chunk.
 
     Args:

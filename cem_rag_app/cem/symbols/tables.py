@@ -23,9 +23,10 @@ from cem_rag_app.cem.symbols.constants import (
     STATE_OFFSETS,
     STATE_SIZE,
 )
-from cem_rag_app.cem.symbols.fse import Bytes, Integers, Table, build_table, read_distribution
+from cem_rag_app.cem.symbols.fse import build_table, read_distribution
 from cem_rag_app.cem.symbols.huffman import read_tree
 from cem_rag_app.cem.symbols.sequences import predefined_tables
+from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
 from cem_rag_app.errors import DictionaryError
 from cem_rag_app.zpkg.dictionary import Dictionary
 
@@ -89,7 +90,7 @@ def read_dictionary(data: bytes) -> SharedTables:
     state[STATE_OFFSETS : STATE_OFFSETS + 3] = (1, 4, 8)
     source = np.frombuffer(data, dtype=np.uint8)
     dictionary_id = 0
-    position = 0
+    position: Integer = 0
     if data[:4] == DICTIONARY_MAGIC:
         if len(data) < 8:
             raise _damaged("it ends inside its header")

@@ -1,0 +1,241 @@
+"""``cem-rag train cem``: teach a student to see in compressed bytes what its teacher sees in text.
+
+Training is the one place here that touches text: the teacher reads it, and it is compressed for the student.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import zstandard
+
+from cem_rag_app.cem.checkpoint import (
+    Checkpoint,
+    CheckpointConfig,
+    CompressionRecord,
+    FeatureRecord,
+    save_checkpoint,
+    save_shared,
+    share_teacher,
+)
+from cem_rag_app.cem.feature_space import first_vectors, token_space, word_space
+from cem_rag_app.cem.losses import LossWeights
+from cem_rag_app.cem.student import CountWeight, FeatureConfig, FeatureCounts, FeatureReader
+from cem_rag_app.cem.symbols.tables import shared_tables
+from cem_rag_app.cem.teacher_cache import TeacherCache
+from cem_rag_app.cem.teachers.base import TextEncoder
+from cem_rag_app.cem.training_data import gather, read_texts
+from cem_rag_app.zpkg.compress import Compressor
+from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary, train_dictionary
+
+if TYPE_CHECKING:
+    from cem_rag_app.cem.teachers.embedded_zh import EmbeddedZhEncoder
+
+Progress = Callable[[int, int, str], None]
+"""Called with ``(steps done, steps in all, what is going on)``."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything a training run depends on; saved beside the checkpoint.
+
+    Attributes:
+        teacher: name of the text encoder to learn from.
+        texts: file with a passage a line (``.txt`` or ``.txt.gz``).
+        output: folder of the checkpoint.
+        name: of the checkpoint.
+        vectors: ``.npy`` with the teacher's vectors of the first lines of ``texts``; None: the teacher is asked.
+        pairs: TSV of ``kind, query, passage``; held out, chooses the best epoch by nDCG@10. None: by cosine.
+        cache: folder in which the teacher's answers are kept; None: ``teacher-cache`` in ``output``.
+        language: of the texts; says which features are read, and which general dictionary is used beside an own one.
+        limit: lines of ``texts`` that are read; 0 for all.
+        words: vocabulary of words (English).
+        word_pairs: vocabulary of word pairs (English).
+        buckets: rows for the letter n-grams of unknown words (English).
+        grams: vocabulary of character n-grams (Chinese).
+        count_weight: how repeats count.
+        edges: whether features cross the borders of spans.
+        rank: width of a feature's vector; at most the teacher's dimension is used.
+        hidden: width of the correction network; 0 for none.
+        feature_dropout: share of features hidden from a training step.
+        epochs: passes over the data.
+        batch_size: chunks a step, which are also one another's negatives.
+        learning_rate: its peak; it falls to 0 as half a cosine.
+        loss: weights of the loss's parts.
+        level: zstd level of the training frames.
+        held_out: last passages, kept for measuring.
+        held_out_pairs: pairs used for choosing an epoch.
+        seed: of everything random.
+    """
+
+    teacher: str
+    texts: Path
+    output: Path
+    name: str = "cem"
+    vectors: Path | None = None
+    pairs: Path | None = None
+    cache: Path | None = None
+    language: Literal["zh", "en"] = "en"
+    limit: int = 0
+    words: int = 26_000
+    word_pairs: int = 12_000
+    buckets: int = 4_096
+    grams: int = 36_000
+    count_weight: CountWeight = "log"
+    edges: bool = True
+    rank: int = 256
+    hidden: int = 512
+    feature_dropout: float = 0.1
+    epochs: int = 20
+    batch_size: int = 1024
+    learning_rate: float = 2e-3
+    loss: LossWeights = field(default_factory=LossWeights)
+    level: int = 19
+    held_out: int = 2_000
+    held_out_pairs: int = 1_500
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What came out.
+
+    Attributes:
+        checkpoint: folder that was written.
+        passages: chunks trained on.
+        features: rows of the student's table.
+        best_epoch: the epoch that was kept.
+        metrics: of that epoch: ``cosine`` and, with pairs, ``ndcg@10`` and ``teacher_ndcg@10``.
+        seconds: the whole run took.
+    """
+
+    checkpoint: Path
+    passages: int
+    features: int
+    best_epoch: int
+    metrics: dict[str, float]
+    seconds: float
+
+
+def train_cem(config: TrainingConfig, progress: Progress | None = None) -> TrainingReport:
+    """Train a student and write its checkpoint, keeping the epoch that ranks held-out passages best.
+
+    The embedded Chinese encoder is a bag of n-grams itself and its student reads the same n-grams from frames, so it
+    takes over the table as it is; then there is nothing to train, and the report says how well the two agree.
+
+    Raises:
+        EmptyInputError: too few passages.
+        DimensionError: the vectors given are not the teacher's.
+    """
+    started = time.monotonic()
+    tell = progress or _silent
+    from cem_rag_app.cem.teachers.embedded_zh import EmbeddedZhEncoder
+    from cem_rag_app.cem.teachers.registry import load_teacher
+
+    teacher = load_teacher(config.teacher)
+    if isinstance(teacher, EmbeddedZhEncoder):
+        return _take_over(config, teacher, started, tell)
+    cache = TeacherCache(config.cache or config.output / "teacher-cache", teacher)
+    tell(0, 0, "reading texts")
+    data = gather(config, cache, teacher, tell)
+    tell(0, 0, "choosing features")
+    space = word_space(config, data.corpus) if config.language == "en" else token_space(config, data.corpus)
+    tell(0, 0, "compressing and reading features")
+    dictionaries = _dictionaries(config, data.texts)
+    features = read_compressed(space.reader, data.texts, dictionaries, config.level)
+    held = read_compressed(space.reader, data.held_texts, dictionaries[:1], config.level)
+    passages = read_compressed(space.reader, data.pair_passages, dictionaries[:1], config.level)
+    tell(0, 0, "first vectors of features")
+    initial, projection = first_vectors(space, cache.encode(space.names), config.rank, config.seed)
+
+    config.output.mkdir(parents=True, exist_ok=True)
+    from cem_rag_app.cem.fitting import fit
+
+    outcome = fit(config, data, features, held, passages, initial, projection, tell)
+    scores = {key: round(value, 4) for key, value in outcome.metrics.items()}
+    record = _record(config, teacher, space.reader.config, dictionaries, {"passages": len(data.texts), **scores})
+    save_checkpoint(Checkpoint(record, space.reader, outcome.student), config.output)
+    return TrainingReport(
+        checkpoint=config.output,
+        passages=len(data.texts),
+        features=space.reader.size,
+        best_epoch=outcome.epoch,
+        metrics=scores,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _take_over(config: TrainingConfig, teacher: EmbeddedZhEncoder, started: float, tell: Progress) -> TrainingReport:
+    tell(0, 1, "taking over the teacher's table")
+    texts = [text for text in read_texts(config.texts, config.held_out) if text]
+    dictionaries = [general_dictionary(config.language)]
+    features = FeatureConfig(kind="tokens", edges=config.edges, pairs=False, buckets=0, count_weight="count")
+    record = _record(config, teacher, features, dictionaries, {}).model_copy(update={"weights": "teacher"})
+    checkpoint = share_teacher(record, teacher.table)
+    counts = read_compressed(checkpoint.reader, texts, dictionaries, config.level)
+    agreement = (checkpoint.student.embed(counts) * teacher.encode_documents(texts)).sum(axis=1)
+    scores = {"cosine": round(float(agreement.mean()), 4), "least_cosine": round(float(agreement.min()), 4)}
+    save_shared(record.model_copy(update={"recipe": {**record.recipe, "held_out": scores}}), config.output)
+    tell(1, 1, "taking over the teacher's table")
+    return TrainingReport(config.output, 0, checkpoint.reader.size, 0, scores, time.monotonic() - started)
+
+
+def _record(
+    config: TrainingConfig,
+    teacher: TextEncoder,
+    features: FeatureConfig,
+    dictionaries: Sequence[Dictionary],
+    scores: dict[str, Any],
+) -> CheckpointConfig:
+    return CheckpointConfig(
+        name=config.name,
+        teacher=config.teacher,
+        dimension=teacher.dimension,
+        features=FeatureRecord(**asdict(features)),
+        compression=CompressionRecord(
+            zstd_version=".".join(map(str, zstandard.ZSTD_VERSION)),
+            level=config.level,
+            dictionaries=tuple(dictionary.digest for dictionary in dictionaries),
+        ),
+        recipe={"held_out": scores, **_plain(config)},
+    )
+
+
+def read_compressed(
+    reader: FeatureReader, texts: Sequence[str], dictionaries: Sequence[Dictionary], level: int
+) -> FeatureCounts:
+    """Compress texts, a share with each dictionary in turn, and read the frames' features."""
+    parts: list[FeatureCounts] = []
+    block = math.ceil(len(texts) / len(dictionaries))
+    for number, dictionary in enumerate(dictionaries):
+        compressor = Compressor(dictionary, level)
+        frames = [compressor.compress(text.encode()) for text in texts[number * block : (number + 1) * block]]
+        parts.append(reader.read(frames, shared_tables(dictionary)))
+    offsets = np.cumsum([0] + [part.indices.size for part in parts])
+    bounds = [part.bounds[1:] + offset for part, offset in zip(parts, offsets, strict=False)]
+    return FeatureCounts(
+        bounds=np.concatenate([np.zeros(1, dtype=np.int64), *bounds]),
+        indices=np.concatenate([part.indices for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
+    )
+
+
+def _dictionaries(config: TrainingConfig, texts: Sequence[str]) -> list[Dictionary]:
+    step = max(1, len(texts) // 40_000)
+    return [general_dictionary(config.language), train_dictionary([text.encode() for text in texts[::step]])]
+
+
+def _plain(config: TrainingConfig) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config), default=lambda value: Path(value).name))
+    return {key: value for key, value in plain.items() if key not in {"output", "cache"}}
+
+
+def _silent(_done: int, _total: int, _what: str) -> None:
+    return None
