@@ -27,7 +27,7 @@ class PackSettings(_Section):
         default=112_640, ge=4096, le=1_048_576, description="Bytes of a memory's own trained dictionary."
     )
     own_dictionary_from: int = Field(
-        default=1_500,
+        default=150,
         ge=1,
         description="Chunks a memory must hold before it trains a dictionary of its own; below, a shipped one is used.",
     )
