@@ -25,6 +25,9 @@ BURST_GAP_SECONDS = 300.0
 """Messages of the person this close together belong to one burst."""
 
 NGRAMS_KEPT = 600
+CALIBRATION_BURSTS = 500
+"""How many of the latest bursts say what is typical."""
+
 UTC_OFFSET_HOURS = 8
 """Hours of day are told in China Standard Time, where nothing else is known."""
 
@@ -62,6 +65,9 @@ class StyleProfile(BaseModel):
     closings: dict[str, float] = Field(default_factory=dict, description="Most frequent last two, marks stripped.")
     address: dict[str, float] = Field(default_factory=dict, description="Forms of address used.")
     hours: tuple[float, ...] = Field(default=(0.0,) * 24, description="Share of messages by hour of day.")
+    typical: float = Field(
+        default=1.0, gt=0, le=1, description="Raw likeness that 3 of 4 of the person's bursts reach."
+    )
     ngrams: dict[str, float] = Field(default_factory=dict, description="Share of the commonest character 1-3-grams.")
 
 
@@ -85,10 +91,11 @@ def learn_style(messages: Sequence[Message], *, utc_offset_hours: float = UTC_OF
     hours: Counter[int] = Counter(
         (datetime.fromtimestamp(message.timestamp, UTC) + timedelta(hours=utc_offset_hours)).hour for message in own
     )
-    return StyleProfile(
+    bursts = _bursts(messages)
+    profile = StyleProfile(
         messages=count,
         length=_spread([len(text) for text in texts]),
-        burst=_spread(_burst_lengths(messages)),
+        burst=_spread([len(burst) for burst in bursts]),
         particles=_rates(Counter(p for p in map(_particle, texts) if p), count, 12),
         emoji=_rates(emoji, count, 12),
         with_emoji=sum(1 for text in texts if _emoji(text)) / count,
@@ -101,17 +108,25 @@ def learn_style(messages: Sequence[Message], *, utc_offset_hours: float = UTC_OF
         hours=tuple(round(hours[hour] / count, 4) for hour in range(24)),
         ngrams=_shares(_ngrams(texts), NGRAMS_KEPT),
     )
+    ranked = sorted(_likeness(burst, profile) for burst in bursts[-CALIBRATION_BURSTS:])
+    return profile.model_copy(update={"typical": max(ranked[len(ranked) // 4], 0.01)})
 
 
 def style_similarity(bubbles: Sequence[str], profile: StyleProfile) -> float:
-    """How much a bundle of lines reads like the person, in [0, 1]; 0.5 where nothing is known.
+    """How much a bundle of lines reads like the person, in [0, 1]; 0.5 where nothing is known, 0 for nothing said.
 
-    The mean of: share of its character 1-3-grams that are among the person's commonest (weight .45), length of its
-    lines (.25), endings without punctuation (.15), lines ending on one of the person's particles (.15).
+    A raw likeness is the mean of: share of its character 1-3-grams that are among the person's commonest (weight .45),
+    length of its lines (.25), endings without punctuation (.15), lines ending on one of the person's particles (.15).
+    What three of four of the person's own bursts reach counts as 1: above it, differences are chance.
     """
     texts = [bubble.strip() for bubble in bubbles if bubble.strip()]
-    if not texts or profile.messages == 0:
-        return 0.5 if profile.messages == 0 else 0.0
+    if profile.messages == 0:
+        return 0.5
+    return min(1.0, _likeness(texts, profile) / profile.typical) if texts else 0.0
+
+
+def _likeness(texts: Sequence[str], profile: StyleProfile) -> float:
+    """The raw likeness of stripped, non-empty lines."""
     grams = _ngrams(texts)
     own = sum(count for gram, count in grams.items() if gram in profile.ngrams)
     vocabulary = math.sqrt(own / max(1, sum(grams.values())))
@@ -138,21 +153,23 @@ def _spread(values: Sequence[int]) -> Spread:
     return Spread(p10=p10, p50=p50, p90=p90)
 
 
-def _burst_lengths(messages: Iterable[Message]) -> list[int]:
-    bursts: list[int] = []
+def _bursts(messages: Iterable[Message]) -> list[list[str]]:
+    """The person's texts, burst by burst."""
+    bursts: list[list[str]] = []
     last: Message | None = None
     for message in messages:
-        if message.role == "assistant":
+        text = message.text.strip()
+        if message.role == "assistant" and text:
             near = (
                 last is not None
                 and last.role == "assistant"
                 and last.conversation == message.conversation
                 and abs(message.timestamp - last.timestamp) <= BURST_GAP_SECONDS
             )
-            if near:
-                bursts[-1] += 1
+            if near and bursts:
+                bursts[-1].append(text)
             else:
-                bursts.append(1)
+                bursts.append([text])
         last = message
     return bursts
 

@@ -36,12 +36,12 @@ def said(role, text):
 
 def test_a_reply_once_given_to_such_a_line_answers_it():
     assert continuity(Candidate(("x",), "own", (7, 8)), 0.4, {7: 0.8, 8: 0.2}, {}) == pytest.approx(
-        0.75 * 0.8 + 0.25 * 0.4
+        0.65 * 0.8 + 0.35 * 0.4
     )
 
 
 def test_a_reply_without_a_source_borrows_the_anchors_of_those_it_resembles():
-    assert continuity(Candidate(("x",), "model"), 0.0, {7: 0.8, 8: 0.6}, {7: 0.5, 8: 1.0}) == pytest.approx(0.75 * 0.6)
+    assert continuity(Candidate(("x",), "model"), 0.0, {7: 0.8, 8: 0.6}, {7: 0.5, 8: 1.0}) == pytest.approx(0.1 * 0.6)
 
 
 def test_a_source_that_was_not_recalled_answers_nothing():
@@ -97,12 +97,12 @@ def test_the_total_is_the_weighted_sum_of_its_parts():
         profile=profile,
         weights=weights,
     )
-    assert first.continuity == pytest.approx(0.75 * 0.9 + 0.25 * 0.2)
+    assert first.continuity == pytest.approx(0.65 * 0.9 + 0.35 * 0.2)
     assert first.style == pytest.approx(0.25 + 0.15 + 0.15)
     assert first.closeness == pytest.approx(0.6)
     assert (first.consistency, first.copying) == (1.0, 0.0)
     assert first.total == pytest.approx(first.continuity + 10 * first.style + 100 * first.closeness + 1000)
-    assert second.continuity == pytest.approx(0.75 * 0.3)
+    assert second.continuity == pytest.approx(0.65 * 0.3)
     assert second.style == pytest.approx(0.25 / 4 + 0.15 + 0.15)
     assert (second.closeness, second.consistency) == (1.0, 0.0)
 
@@ -120,4 +120,4 @@ def test_no_candidates_and_no_hits_are_no_error():
     assert score_candidates([], Evidence(query="在吗"), similarity=character_similarity) == []
     (parts,) = score_candidates([Candidate(("在",), "own")], Evidence(query="在吗"), similarity=character_similarity)
     assert parts.closeness == 0.0
-    assert 0.0 < parts.continuity < 0.25
+    assert parts.continuity == pytest.approx(0.9 / 3**0.5)
