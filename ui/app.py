@@ -6,10 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cem_rag_app.errors import CheckpointError
-
 if TYPE_CHECKING:
-    from cem_rag_app.cem.encoder import CompressedEncoder
     from cem_rag_app.cem.teachers.base import TextEncoder
     from cem_rag_app.settings import Settings
     from graphs.persona.chat import PersonaChat
@@ -83,48 +80,36 @@ def text_encoder(settings: Settings, name: str) -> TextEncoder:
     """Return the text encoder of that name, with the key and the device that the settings hold."""
     from cem_rag_app.cem.teachers.registry import load_teacher
 
-    key = settings.google_api_key.get_secret_value() if settings.google_api_key else None
-    return load_teacher(name, device=settings.device, api_key=key, base_url=settings.google_base_url)
+    return load_teacher(name, device=settings.device, api_key=_key(settings), base_url=settings.google_base_url)
 
 
-def document_encoder(settings: Settings, name: str) -> CompressedEncoder:
-    """Return the compressed encoder that lives in a text encoder's space: the memory's own, else the shipped one.
+def encoder_pair(settings: Settings, name: str) -> Encoders:
+    """Return a text encoder for questions and the compressed encoder that lives in its space, for chunks.
+
+    The compressed encoder is the memory's own (``model/`` in its folder) where there is one, else the shipped one.
 
     Raises:
         CheckpointError: None ships for it and the memory has none.
     """
-    from cem_rag_app.cem.encoder import CompressedEncoder, shipped_checkpoint
+    from cem_rag_app.cem.encoders import load_encoders
+    from stores.memory import Encoders
 
     own = settings.memory / "model"
-    checkpoint = own if (own / "config.json").exists() else shipped_checkpoint(name)
-    if checkpoint is None:
-        raise CheckpointError(
-            f"No compressed encoder is shipped for the text encoder {name!r}.",
-            remedy=f"Train one: cem-rag train cem TEXTS --encoder {name} --output {own}",
-        )
-    return CompressedEncoder.from_pretrained(checkpoint)
-
-
-def encoder_factory(settings: Settings) -> Callable[[str], Encoders]:
-    """Return what makes a memory's two encoders from the name its profile holds.
-
-    A query is text and goes to the text encoder; a chunk is a compressed frame and goes to the compressed encoder
-    trained for that text encoder's space.
-    """
-
-    def make(name: str) -> Encoders:
-        from stores.memory import Encoders
-
-        return Encoders(query=text_encoder(settings, name), document=document_encoder(settings, name))
-
-    return make
+    pair = load_encoders(
+        name,
+        checkpoint=own if (own / "config.json").exists() else None,
+        device=settings.device,
+        api_key=_key(settings),
+        base_url=settings.google_base_url,
+    )
+    return Encoders(query=pair.query, document=pair.document)
 
 
 def open_memory(settings: Settings) -> Memory:
     """Open the memory in ``settings.memory``."""
     from stores.memory import Memory
 
-    return Memory.open(settings.memory, encoders=encoder_factory(settings), settings=settings)
+    return Memory.open(settings.memory, encoders=lambda name: encoder_pair(settings, name), settings=settings)
 
 
 def make_chat(memory: Memory, settings: Settings) -> PersonaChat:
@@ -133,3 +118,7 @@ def make_chat(memory: Memory, settings: Settings) -> PersonaChat:
     from graphs.persona.voices import voice_for
 
     return PersonaChat(memory, voice_for(memory, settings), settings)
+
+
+def _key(settings: Settings) -> str | None:
+    return settings.google_api_key.get_secret_value() if settings.google_api_key else None

@@ -28,8 +28,8 @@ _MESSENGER_HTML = """
 
 def _define(name: str, html: str) -> Callable[..., Any]:
     # Inline sources: file-backed assets need a manifest and are resolved relative to the running script.
-    sources = {kind: (_ASSETS / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css")}
-    return component(f"cem_rag_{name}", html=html, **sources)
+    script, style = ((_ASSETS / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    return component(f"cem_rag_{name}", html=html, js=script, css=style)
 
 
 def messenger(data: dict[str, Any], *, on_mark: Callable[[], None], on_earlier: Callable[[], None]) -> None:

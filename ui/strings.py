@@ -24,7 +24,14 @@ INPUT = "说点什么…"
 MEMORY = "记忆"
 WHY = "为什么这么说"
 WHY_EMPTY = "说一句话，这里会显示这次回复想起了哪些往事。"
-HITS = {"semantic": "语义", "lexical": "词面", "recency": "时间", "retrieval": "合计", "no_hits": "没有想起什么。"}
+HITS = {
+    "semantic": "语义",
+    "lexical": "词面",
+    "recency": "时间",
+    "retrieval": "合计",
+    "around": "前后文",
+    "no_hits": "没有想起什么。",
+}
 
 FAILED = "这句话没有得到回复。"
 RETRY = "重试"

@@ -9,9 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphs.qa.build import QaContext
-
     from graphs.persona.state import PersonaContext
+    from graphs.qa.build import QaContext
     from ui.app import Services
 
 

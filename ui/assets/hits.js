@@ -16,14 +16,30 @@ function bar(label, value) {
   return row;
 }
 
+function said(line) {
+  const row = element("p", line.role);
+  if (line.speaker) row.append(element("b", "", line.speaker), document.createTextNode(" "));
+  row.append(document.createTextNode(line.text));
+  return row;
+}
+
+// The anchor and the answer it got; what stood around them is folded away.
+function core(hit) {
+  const start = hit.lines.findIndex((line) => line.role === "user" && line.text === hit.anchor);
+  if (start < 0) return hit.lines.length ? hit.lines.slice(0, 3) : [{ role: "user", speaker: "", text: hit.anchor }];
+  let end = start + 1;
+  while (end < hit.lines.length && hit.lines[end].role === "assistant") end += 1;
+  return hit.lines.slice(start, end);
+}
+
 function card(hit, strings) {
   const node = element("article");
-  const lines = hit.lines.length ? hit.lines : [{ role: "user", speaker: "", text: hit.anchor }];
-  for (const line of lines) {
-    const row = element("p", line.role);
-    if (line.speaker) row.append(element("b", "", line.speaker), document.createTextNode(" "));
-    row.append(document.createTextNode(line.text));
-    node.append(row);
+  const shown = core(hit);
+  node.append(...shown.map(said));
+  if (hit.lines.length > shown.length) {
+    const around = element("details");
+    around.append(element("summary", "", `${strings.around} (${hit.lines.length})`), ...hit.lines.map(said));
+    node.append(around);
   }
   for (const part of ["semantic", "lexical", "recency", "retrieval"]) node.append(bar(strings[part], hit[`${part}_score`]));
   return node;

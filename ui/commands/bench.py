@@ -123,13 +123,13 @@ def encode(corpus: Path, count: int, batch_size: int, encoder: str, as_json: boo
     from cem_rag_app.evaluation.report import Report
     from cem_rag_app.zpkg.compress import Compressor
     from cem_rag_app.zpkg.dictionary import general_dictionary
-    from ui.app import document_encoder, text_encoder
+    from ui.app import encoder_pair, text_encoder
 
     settings = settings_for()
     texts = _chunks(corpus, settings.pack.chunk_target, count)
     chosen = choose_teacher(texts[:200])
     name = chosen if encoder == "auto" else encoder
-    teacher, student = text_encoder(settings, name), document_encoder(settings, name)
+    teacher, student = text_encoder(settings, name), encoder_pair(settings, name).document
     dictionary = general_dictionary("zh" if chosen == EMBEDDED_ZH else "en")
     compressor = Compressor(dictionary, settings.pack.level)
     frames = [compressor.compress(text.encode()) for text in texts]

@@ -43,7 +43,7 @@ SAMPLE = 2_000
 @json_option
 def import_(
     files: tuple[Path, ...],
-    form: str,
+    form: HistoryFormat | Literal["beir"],
     persona: str | None,
     speaker_column: str | None,
     text_column: str | None,
@@ -168,7 +168,7 @@ def _create(settings: Settings, kind: Literal["chat", "documents"], sample: Iter
     from cem_rag_app.persona.rules import HardRules
     from stores.memory import Memory
     from stores.profile import MemoryProfile
-    from ui.app import encoder_factory
+    from ui.app import encoder_pair
 
     chosen = choose_teacher(list(islice(sample, SAMPLE)))
     encoder = chosen if settings.encoder == "auto" else settings.encoder
@@ -178,7 +178,9 @@ def _create(settings: Settings, kind: Literal["chat", "documents"], sample: Iter
         persona=None if persona is None else HardRules(persona=persona, **settings.rules.model_dump()),
         language="zh" if chosen == EMBEDDED_ZH else "en",
     )
-    Memory.create(settings.memory, profile, encoders=encoder_factory(settings), settings=settings).close()
+    Memory.create(
+        settings.memory, profile, encoders=lambda name: encoder_pair(settings, name), settings=settings
+    ).close()
     note(f"New memory {settings.memory}: {kind}, encoder {encoder}" + (f", speaks as {persona}" if persona else ""))
 
 

@@ -78,8 +78,10 @@ def _explain(turn: Turn | None) -> None:
     for hit in record.hits[:3]:
         parts = f"语义 {hit.semantic_score:.2f} 词面 {hit.lexical_score:.2f} 时间 {hit.recency_score:.2f}"
         click.echo(f"  {hit.retrieval_score:.2f} ({parts})")
-        for said in hit.lines or ():
-            click.echo(f"      {said.speaker}: {said.text}")
+        texts = [line.text for line in hit.lines]
+        start = texts.index(hit.anchor) if hit.anchor in texts else 0
+        for line in hit.lines[start : start + 4]:
+            click.echo(f"      {line.speaker}: {line.text}")
 
 
 @click.command()

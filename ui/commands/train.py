@@ -16,7 +16,7 @@ from ui.commands.common import emit, json_option, progress_bar
 if TYPE_CHECKING:
     from cem_rag_app.cem.training import TrainingConfig
 
-PATHS = ("texts", "output", "vectors", "pairs")
+PATHS = ("texts", "output", "vectors", "pairs", "cache")
 """What a recipe never says: it is about where things lie on one machine."""
 
 NUMBERS: tuple[tuple[str, type[int | float], str], ...] = (
@@ -24,11 +24,10 @@ NUMBERS: tuple[tuple[str, type[int | float], str], ...] = (
     ("epochs", int, "Passes over the data."),
     ("batch_size", int, "Passages a step, which are also one another's negatives."),
     ("learning_rate", float, "Peak of the learning rate."),
-    ("words", int, "Vocabulary of words."),
-    ("word_pairs", int, "Vocabulary of word pairs."),
-    ("grams", int, "Vocabulary of ideograph n-grams; a Chinese model lives on them."),
-    ("longest_gram", int, "Their greatest length."),
-    ("buckets", int, "Rows for the letter n-grams of unknown words."),
+    ("words", int, "Vocabulary of words (English)."),
+    ("word_pairs", int, "Vocabulary of word pairs (English)."),
+    ("grams", int, "Vocabulary of character n-grams (Chinese)."),
+    ("buckets", int, "Rows for the letter n-grams of unknown words (English)."),
     ("rank", int, "Width of a feature's vector."),
     ("hidden", int, "Width of the correction network; 0 for none."),
     ("held_out", int, "Last passages, kept for measuring."),
@@ -128,4 +127,5 @@ def _read_recipe(path: Path) -> dict[str, Any]:
             f"no recipe can be read from it ({error}).", file=file, remedy="Give a checkpoint's folder or JSON."
         ) from error
     known = {field.name for field in dataclasses.fields(TrainingConfig)} - set(PATHS)
-    return {name: value for name, value in content.items() if name in known}
+    scores = {name for name, value in content.items() if isinstance(value, dict)} - {"loss"}  # measured, not chosen
+    return {name: value for name, value in content.items() if name in known - scores}
