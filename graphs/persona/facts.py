@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from cem_rag_app.persona.intents import classify, is_question
 from cem_rag_app.schema import Message
@@ -12,13 +13,13 @@ from graphs.persona.lexicon import Lexicon, grams
 from graphs.persona.state import CHAT_SOURCE
 
 _FUNCTION_WORDS = re.compile(
-    r"什么时候|啥时候|什么样|干什么|干嘛|干啥|什么|啥|哪里|哪儿|哪家|哪个|哪天|哪年|哪边|哪|几点|几号|几岁|几月|几个|几次|几|多少|多久|多大|多高|多重|怎么样|怎么|"
-    r"为什么|为啥|咋|谁|吗|么|呢|吧|啊|呀|嘛|啦|哦|来着|还记不记得|记不记得|还记得|记得|知不知道|知道|不知道|是不是|有没有|对不对|"
-    r"咱们|咱俩|你们|我们|他们|她们|咱|我|你|您|她|他|它|的|地|得|了|过|着|是|在|有|那个|那家|这家|那本|那只|那条|这个|那|这|上次|上回|之前|以前|现在|最近|后来|还|都|就|也|又|再|"
-    r"会|要|能|可以|到底|究竟|说|叫|名字|一下|告诉|和|跟|对|给|把|被|从|到|去|最|很|真|不|没"
+    r"什么时候|啥时候|什么样|干什么|干嘛|干啥|什么|啥|哪里|哪儿|哪家|哪个|哪天|哪年|哪边|哪|几点|几号|几岁|几月|几个|几次|几|多少|多久|多大|多高|多重|"
+    r"怎么样|怎么|为什么|为啥|咋|谁|来着|还记不记得|记不记得|还记得|记得|知不知道|知道|不知道|是不是|有没有|对不对|名字|一下|告诉|到底|究竟|"
+    r"你家|我家|他家|她家|咱家|咱们|咱俩|你们|我们|他们|她们|咱|我|你|您|她|他|它|那个|那家|这家|那本|那只|那条|这个|那|这|上次|上回|之前|以前|现在|最近|后来|"
+    r"吗|呢|吧|啊|呀|嘛|啦|哦|的|了|叫(?=$|什么|啥)|(?<=[吃喝看买])过"
 )
 _NOW = re.compile(r"现在|最近|目前|如今|\bnow\b")
-_QUESTION_MARKS = re.compile(r"[?？]|吗\W*$|呢\W*$|什么\W*$")
+_QUESTION_MARKS = re.compile(r"[?？]|[吗呢]\W*$|什么\W*$|了没\W*$")
 _NUMBER = r"(?:\d+|[零一二两三四五六七八九十百千万半]+)"
 _TIME = re.compile(
     rf"{_NUMBER}\s*(?:点|号|月|日|年|岁|周|天|星期|礼拜|小时|分钟|个月|[:：]\d)|周[一二三四五六日天末]|星期[一二三四五六日天]|礼拜[一二三四五六日天]|"
@@ -51,8 +52,16 @@ NEAR_SECONDS = 3_600.0
 LATEST = 0.12
 """Share of a fact's score that goes by its age: what was said last holds."""
 
-LATEST_NOW = 0.30
+LATEST_NOW = 0.40
 """The same where the question is about now."""
+
+AS_GOOD = 0.85
+AS_GOOD_NOW = 0.65
+"""Share of the best line's score from which a later line can overtake it."""
+
+COVERED = 0.58
+TYPED = 0.30
+"""What holding the subject, and holding the kind of thing asked for, are worth."""
 
 LONGEST_ECHO = 16
 
@@ -95,30 +104,29 @@ def find_facts(question: str, stretches: Sequence[tuple[int, Sequence[Message]]]
         stretches: (segment id, lines in order of speech) of every recalled segment.
         lexicon: How telling each gram is.
     """
-    about = topic(question)
+    about = lexicon.known(topic(question))
     if not about:
         return []
     wanted = [(pattern, strict) for asked, pattern, strict in _WANTED if asked.search(question)]
     latest = LATEST_NOW if _NOW.search(question) else LATEST
     best: dict[int, Fact] = {}
-    newest = max((line.timestamp for _, lines in stretches for line in lines), default=0.0)
-    oldest = min((line.timestamp for _, lines in stretches for line in lines), default=0.0)
     for segment_id, lines in stretches:
         held = [grams(line.text) for line in lines]
         for at, line in enumerate(lines):
             if line.source == CHAT_SOURCE and line.role == "assistant":
                 continue  # what the voice itself said proves nothing
-            asks = _QUESTION_MARKS.search(line.text) is not None
-            if line.role == "user" and (asks or is_question(classify(line.text))):
+            asks = _asks(line.text)
+            if asks and line.role == "user":
                 continue  # a question asked before tells nothing
             near = [at > back and _near(line, lines[at - back - 1]) for back in range(len(NEARBY))]
             covered = _covered(about, held, at, lexicon, near)
-            typed = _typed(line.text, wanted)
+            typed = _typed(
+                line.text, wanted, sum(lexicon.weight(g) >= 0.6 for g in held[at] - about if len(g) == 1) >= 2
+            )
             if covered <= 0 or typed is None:
                 continue
-            age = (line.timestamp - oldest) / (newest - oldest) if newest > oldest else 1.0
-            score = ((0.80 - latest) * covered + 0.20 * typed + latest * age) * _side(question, line)
-            if line.role == "assistant" and at and lines[at - 1].role == "user":
+            score = (COVERED * covered + TYPED * typed) * _side(question, line)
+            if line.role == "assistant" and at and lines[at - 1].role == "user" and _asks(lines[at - 1].text):
                 score += ASKED_ALIKE * lexicon.overlap(question, lines[at - 1].text)
             if asks:
                 score *= 0.35
@@ -130,8 +138,16 @@ def find_facts(question: str, stretches: Sequence[tuple[int, Sequence[Message]]]
                     if later.role != line.role:
                         break
                     follows.append(later)
-                best[line.message_id] = Fact(line, min(1.0, score), tuple(follows), segment_id)
-    return sorted(best.values(), key=lambda fact: -fact.score)
+                best[line.message_id] = Fact(line, score, tuple(follows), segment_id)
+    # Of the lines that answer about as well, the later one holds.
+    bar = (AS_GOOD_NOW if latest == LATEST_NOW else AS_GOOD) * max((fact.score for fact in best.values()), default=0.0)
+    by_time = sorted({fact.line.timestamp for fact in best.values() if fact.score >= bar})
+    later = {time: (rank + 1) / len(by_time) for rank, time in enumerate(by_time)}
+    dated = [
+        replace(fact, score=min(1.0, fact.score + latest * later.get(fact.line.timestamp, 0.0)))
+        for fact in best.values()
+    ]
+    return sorted(dated, key=lambda fact: -fact.score)
 
 
 def echo(line: str, question: str, opening: str, ending: str) -> str:
@@ -150,6 +166,11 @@ def echo(line: str, question: str, opening: str, ending: str) -> str:
     body = _TAIL.sub("", body)
     turned = "".join({"我": "你", "你": "我"}.get(letter, letter) for letter in body)
     return f"{opening}{turned.removeprefix('你')}{ending}"
+
+
+@lru_cache(maxsize=4_096)
+def _asks(text: str) -> bool:
+    return _QUESTION_MARKS.search(text) is not None or is_question(classify(text))
 
 
 def _near(line: Message, earlier: Message) -> bool:
@@ -176,8 +197,11 @@ def _covered(
     return sum_ / total
 
 
-def _typed(text: str, wanted: Sequence[tuple[re.Pattern[str], bool]]) -> float | None:
-    """How well a line holds the kind of thing asked for; None when it lacks what it must hold."""
+def _typed(text: str, wanted: Sequence[tuple[re.Pattern[str], bool]], tells: bool) -> float | None:
+    """How well a line holds the kind of thing asked for; None when it lacks what it must hold.
+
+    A name needs no word that marks it: a line that tells something new may hold one.
+    """
     if not wanted:
         return 0.5
     best = 0.0
@@ -186,6 +210,8 @@ def _typed(text: str, wanted: Sequence[tuple[re.Pattern[str], bool]]) -> float |
             best = 1.0
         elif strict:
             return None
+        elif tells and pattern is _NAME:
+            best = max(best, 0.3)
     return best
 
 

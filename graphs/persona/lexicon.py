@@ -41,6 +41,14 @@ class Lexicon:
         """0 for a gram in every message, 1 for one in none."""
         return math.log((self._texts + 1) / (self._counts[gram] + 1)) / math.log(self._texts + 2)
 
+    def known(self, found: Set[str]) -> frozenset[str]:
+        """Without pairs that no message holds although it holds both letters: they cross the border of two words."""
+        return frozenset(
+            gram
+            for gram in found
+            if len(gram) != GRAM_LETTERS or gram.isascii() or self._counts[gram] or not all(map(self._counts.get, gram))
+        )
+
     def mass(self, found: Set[str]) -> float:
         """Sum of weights, squared so that a name counts more than three particles."""
         return sum(self.weight(gram) ** 2 for gram in found)

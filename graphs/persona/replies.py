@@ -38,12 +38,18 @@ FORMULA_FIT = 0.5
 PARTICULAR_COST = 0.42
 OF_A_DAY_COST = 0.15
 MOST_PARTICULAR = 0.3
+REMOTE_LIKENESS = 0.4
+SAME_MOOD = 0.2
+CHANCE = 0.15
+"""Likeness that shared particles alone make."""
+
 LEAST_FIT = 0.25
 """Below this a safe line is better; the graph says one when nothing is proposed."""
 
 FORMULAS = frozenset({"greeting", "farewell", "thanks", "apology", "affection", "laugh"})
 """Kinds of message that one answers alike whatever else was said."""
 
+PARTINGS = frozenset({"greeting", "farewell"})
 MIRRORED = frozenset({"greeting", "farewell", "affection"})
 """Kinds that one answers with the same kind."""
 CONTINUED = 0.3
@@ -56,6 +62,7 @@ CONTINUED_SECONDS = 3_600.0
 _OF_A_DAY = re.compile(
     r"今天|明天|昨天|昨晚|今晚|后天|周[一二三四五六日天末]|星期|[\d一二两三四五六七八九十]+点|点半|[\d一二三四五六七八九十]+[号度]|早上|刚"
 )
+_PART_OF_DAY = re.compile(r"早|中午|午|晚")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,7 @@ class Proposer:
         self._just_said = {_bare(line.text) for line in turn.recent[-JUST_SAID:]}
         self._supported = grams(" ".join([self._text, *(line.text for line in turn.recent)]))
         self._mood = _mood(self._text)
+        self._reaction = "request" if plan.intent == "request" and not self._mood else self._mood
 
     def proposals(self) -> list[Proposal]:
         """All proposals, best first, each set of bubbles once; repetitions of what was just said are left out."""
@@ -164,7 +172,10 @@ class Proposer:
             return
         lines = self._habits.lines_of_kind(self._plan.intent)
         near = self._habits.similarity([self._text], lines)[0] if lines else ()
+        parts = set(_PART_OF_DAY.findall(self._text))
         for text, like in zip(lines, near, strict=True):
+            if parts and not parts.issuperset(_PART_OF_DAY.findall(text)):
+                continue  # no good morning for a good evening
             fit = FORMULA_FIT + 0.3 * max(0.0, float(like)) - PARTICULAR_COST * self._particular(text)
             fit -= OF_A_DAY_COST * self._of_another_day(text)
             yield Proposal(Candidate((text,), "mirror", ()), fit, f"a {self._plan.intent} for a {self._plan.intent}")
@@ -176,12 +187,14 @@ class Proposer:
         mood = _mood(pair.text)
         if self._mood != mood:
             like *= 0.45 if self._mood == "distress" or mood == "distress" else 0.8
+        elif mood:
+            like += SAME_MOOD * (1 - like)
         if not same_kind:
             like *= 0.8
         sources = (segment_id,) if segment_id > 0 else ()
         asks = self._plan.needs_facts
         if asks:
-            about = topic(self._text)
+            about = self._habits.lexicon.known(topic(self._text))
             if about:
                 held = grams(" ".join(line.text for line in (*pair.asked, *pair.reply)))
                 like *= self._habits.lexicon.coverage(about, held)
@@ -191,14 +204,18 @@ class Proposer:
                 if self._mood == "distress" and mood != "distress" and _celebrates(bubbles):
                     continue
                 particular = sum(self._particular(text) for text in bubbles) / len(bubbles)
-                if remote and particular > MOST_PARTICULAR:
+                if remote and particular > MOST_PARTICULAR and like < REMOTE_LIKENESS:
                     continue  # from elsewhere in the history only what says nothing of its own
+                if any(classify(text) in PARTINGS and classify(text) != self._plan.intent for text in bubbles):
+                    continue  # nobody says good night to someone who does not
                 open_fit = 0.0
                 if same_kind and kind in FORMULAS:
                     open_fit = FORMULA_FIT
-                elif not asks and all(_reacts(text, self._mood) for text in bubbles):
+                elif not asks and all(_reacts(text, self._reaction) for text in bubbles):
                     open_fit = self._open_fit(bubbles)
                 near = like * (1.0 if start == 0 else 0.88)
+                if kind in FORMULAS and particular > MOST_PARTICULAR:
+                    near *= 0.5  # everybody laughs and says good night: that it was the same says nothing
                 fit = near + (1 - near) * open_fit * (1 - particular)
                 # An answer to the same question may be particular; a remark on the same news had better not be.
                 fit -= PARTICULAR_COST * particular * (1 - near * (1.0 if asks else 0.6))
@@ -223,7 +240,8 @@ class Proposer:
             cosine = max(float(near[at]), float(near[len(pairs) + at]))
             above = max(0.0, (cosine - habits.noise) / (1 - habits.noise))
             shared = max(habits.lexicon.overlap(self._text, lasts[at]), habits.lexicon.overlap(self._text, pair.text))
-            out.append(min(1.0, 0.55 * above + 0.45 * shared))
+            both = 0.55 * above + 0.45 * shared
+            out.append(max(0.0, min(1.0, (both - CHANCE) / (1 - CHANCE))))
         return out
 
     def _continued(self) -> list[Pair]:

@@ -10,6 +10,9 @@ from cem_rag_app.schema import Hit, Message
 ASKED_FOR = 4
 """Times k hits are recalled, so that enough are left when repetitions are gone."""
 
+ALIKE = 0.35
+"""Semantic or lexical score from which something said in this chat is worth a place."""
+
 
 def varied(hits: Sequence[Hit], k: int, *, message: Message, recent: Sequence[Message]) -> tuple[Hit, ...]:
     """The best k hits that each add something.
@@ -42,8 +45,8 @@ def varied(hits: Sequence[Hit], k: int, *, message: Message, recent: Sequence[Me
             kept.append(hit)
         elif is_question(classify(hit.text)):
             asked.append(hit)
-        else:
-            told.append(hit)
+        elif hit.semantic_score >= ALIKE or hit.lexical_score >= ALIKE:
+            told.append(hit)  # recency alone recalls nothing
     told = told[: max(1, k // 2)]
     chosen = [*kept[: k - len(told)], *told]
     chosen += asked[: k - len(chosen)]
