@@ -18,7 +18,7 @@ from cem_rag_app.chunking import sentences
 from cem_rag_app.lexical import terms
 from cem_rag_app.schema import FloatArray, Hit
 from graphs.qa.answer import Answer, citations_of, passage_of
-from graphs.qa.questions import function_terms, is_of_the_asked_kind
+from graphs.qa.questions import content_terms, is_of_the_asked_kind
 
 Similarity = Callable[[Sequence[str], Sequence[str]], FloatArray]
 """Texts to texts -> (n, m) cosines."""
@@ -27,9 +27,10 @@ MOST_SENTENCES = 3
 SHARE_OF_BEST = 0.75
 """A further sentence is quoted only when it scores at least this share of the best one."""
 COVERAGE_WEIGHT, LIKENESS_WEIGHT, RANK_WEIGHT, KIND_WEIGHT = 0.55, 0.30, 0.05, 0.10
-LEAST_COVERAGE = 0.34
-LEAST_LIKENESS = 0.45
-"""With neither of these reached by any sentence, nothing relevant was found."""
+LEAST_RELEVANCE = 0.62
+"""Coverage and likeness of one sentence, added; when none reaches this, nothing relevant was found."""
+LEAST_COVERAGE = 0.45
+"""The same where there is no similarity, and words are all there is."""
 CONTEXT = 0.4
 """What a term counts that stands in the passage but not in the sentence: a title names what its sentences do not."""
 
@@ -71,10 +72,10 @@ class ExtractiveAnswerer:
         for place, candidate in enumerate(candidates):
             own, around = set(terms(candidate.text)), passages[candidate.number]
             covered = sum(w if t in own else CONTEXT * w if t in around else 0.0 for t, w in wanted.items())
-            relevant |= covered >= LEAST_COVERAGE or likeness[place] >= LEAST_LIKENESS
+            relevant |= self._is_relevant(covered, likeness[place])
             score = (
                 COVERAGE_WEIGHT * covered
-                + LIKENESS_WEIGHT * max(likeness[place], 0.0)
+                + LIKENESS_WEIGHT * likeness[place]
                 + RANK_WEIGHT / candidate.number
                 + KIND_WEIGHT * is_of_the_asked_kind(question, candidate.text)
             )
@@ -87,10 +88,15 @@ class ExtractiveAnswerer:
         # The best comes first; the others stay in the order they were written.
         return [kept[0], *sorted(kept[1:], key=lambda quote: (quote.number, quote.place))]
 
+    def _is_relevant(self, covered: float, likeness: float) -> bool:
+        if self._similarity is None:
+            return covered >= LEAST_COVERAGE
+        return covered + likeness >= LEAST_RELEVANCE
+
     def _likeness(self, question: str, texts: list[str]) -> list[float]:
         if self._similarity is None:
             return [0.0] * len(texts)
-        return [float(value) for value in self._similarity([question], texts)[0]]
+        return [max(float(value), 0.0) for value in self._similarity([question], texts)[0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +141,7 @@ def _title(hit: Hit) -> str:
 
 def _weights(question: str, passages: Sequence[str]) -> dict[str, float]:
     """Return the question's terms with weights that add to 1: rare among the passages weighs more."""
-    words = list(dict.fromkeys(terms(question)))
-    asked = [term for term in words if term not in function_terms()] or words
+    asked = content_terms(question)
     frequency = Counter(term for passage in passages for term in set(terms(passage)))
     weights = {term: math.log(1 + (len(passages) + 1) / (frequency[term] + 0.5)) for term in asked}
     total = sum(weights.values()) or 1.0

@@ -13,8 +13,8 @@ doing done during each few for from further get give given had has have having h
 is it its just let many may me might more most much must my near no nor not of off often on once only or other our out
 over own please same shall she should so some such take tell than that the their them then there these they this those
 through to too under until up us very was we were what when where which while who whom whose why will with would you
-your 是谁 什么 怎么 为什 多少 几个 哪里 哪个 时候 的时 是什 么时
-"""
+your """
+_FUNCTION_CHARACTERS = frozenset("哪谁吗呢么什怎几多少的了是在去有和与为个这那会要被把吧啊呀时候")
 
 _ASKS_FIGURE = re.compile(
     r"\b(how (many|much|old|long|far|high|tall|deep|often|wide|heavy)|what (year|time|date)|when)\b"
@@ -34,9 +34,18 @@ _REASON = re.compile(r"\b(because|since|so that|in order|to (keep|avoid|prevent)
 _KINDS = ((_ASKS_FIGURE, _FIGURE), (_ASKS_NAME, _NAME), (_ASKS_REASON, _REASON))
 
 
+def content_terms(question: str) -> list[str]:
+    """Return the search terms that say what a question is about, each once; all terms where none would be left.
+
+    >>> content_terms("冬天去哪里吃火锅？")
+    ['冬天', '里吃', '吃火', '火锅']
+    """
+    words = list(dict.fromkeys(terms(question)))
+    return [word for word in words if word not in _function_terms() and not _FUNCTION_CHARACTERS & set(word)] or words
+
+
 @cache
-def function_terms() -> frozenset[str]:
-    """Return the search terms of words that make a question but say nothing about its subject."""
+def _function_terms() -> frozenset[str]:
     return frozenset(terms(_FUNCTION_WORDS))
 
 
