@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cem_rag_app.errors import CheckpointError, DimensionError, MemoryBusyError, StoreError
+from cem_rag_app.errors import CheckpointError, DimensionError, DiskFullError, MemoryBusyError, StoreError
 from cem_rag_app.persona.rules import HardRules
 from cem_rag_app.schema import Hit, MemoryItem, Message, Query, Role
 from cem_rag_app.settings import Settings
@@ -45,6 +46,8 @@ __all__ = [
     "MemoryProfile",
     "QueryEncoder",
 ]
+
+_log = logging.getLogger(__name__)
 
 PROFILE = "profile"
 SAVE_ON_CLOSE_FROM = 1_000
@@ -368,8 +371,8 @@ class Memory:
                 try:
                     with writer_lock(self.path):
                         self.index.save()
-                except MemoryBusyError:
-                    pass  # whoever writes now saves an index of their own
+                except (MemoryBusyError, DiskFullError) as error:
+                    _log.info("The index was not saved at closing; the next open catches up. %s", error)
             self.frames.close()
             self.database.close()
 

@@ -24,7 +24,8 @@ from stores.catalog.migrations import SCHEMA_VERSION, check_version, migrate, sc
 
 FILE_NAME = "catalog.sqlite"
 _BUSY_SECONDS = 30.0
-_WAL_KEPT = 4 << 20
+_WAL_PAGES = 256
+_WAL_KEPT = _WAL_PAGES * 4096
 _CODE_MASK = 0xFF  # SQLite's extended result codes carry the primary code in the low byte
 
 
@@ -115,6 +116,7 @@ def _engine(path: Path) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "secure_delete=ON",
+            f"wal_autocheckpoint={_WAL_PAGES}",
             f"journal_size_limit={_WAL_KEPT}",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -31,7 +32,7 @@ from tests.fakes.encoders import fake_encoders
 
 LONGEST_LIFE_SECONDS = 1.5
 KILLS_A_MEMORY = 10
-WORDS = "火锅 下雨 周末 电影 猫咪 加班 地铁 生日 蛋糕 旅行 boundary layer pressure wing shock plate heat".split()
+WORDS = (*"火雨周影猫班铁生糕旅", "boundary", "layer", "pressure", "wing", "shock", "plate", "heat")
 
 
 @dataclass
@@ -207,7 +208,7 @@ def _verify(path: Path, number: int, chance: random.Random, acknowledged: dict[s
                 outcome.lost.append(f"kill {number}: {key}: {text!r} is now {held.get(key)!r}")
         if acknowledged:
             key = chance.choice(sorted(acknowledged))
-            rare = acknowledged[key].split()[-1]  # a word of no other text, so that it is among the candidates
+            rare = re.split(r"\W", acknowledged[key])[-1]  # a word of no other text: it must be among the candidates
             found = memory.recall(Query(rare, k=128))
             texts = "\n".join(
                 "\n".join(line.text for line in hit.segment.messages) if hit.segment else hit.text for hit in found

@@ -177,7 +177,7 @@ def test_a_missing_pack_is_named(memory: Memory) -> None:
     pack.unlink()
     again = Memory.open(memory.path, encoders=memory._factory, settings=memory.settings)
     assert [finding.file for finding in again.check().findings if finding.file == str(pack)]
-    with pytest.raises(MemoryCorruptError, match="000001.zpkg"):
+    with pytest.raises(MemoryCorruptError, match="000001"):
         again.recent(1)
     again.close()
 
@@ -186,7 +186,7 @@ def test_a_flipped_byte_in_a_fresh_frame_raises_and_names_the_catalog(memory: Me
     memory.remember(said("user", "完整的一句话"), turn_id="a", position=0)
     with memory.database.write() as connection:
         connection.exec_driver_sql("UPDATE chunks SET frame = CAST(frame || x'00' AS BLOB)")
-    with pytest.raises(MemoryCorruptError, match="catalog.sqlite"):
+    with pytest.raises(MemoryCorruptError, match="catalog"):
         memory.recent(1)
     assert not memory.check().ok
 
