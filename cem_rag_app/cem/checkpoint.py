@@ -43,6 +43,7 @@ class FeatureRecord(BaseModel):
     edges: bool
     pairs: bool
     buckets: int = Field(ge=0, le=1 << 20)
+    pair_buckets: int = Field(default=0, ge=0, le=1 << 20)
     count_weight: CountWeight
 
 
@@ -139,7 +140,10 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
 
 def share_teacher(config: CheckpointConfig, table: NgramTable) -> Checkpoint:
     """A student whose vectors are its teacher's: possible where the teacher is a bag of n-grams itself."""
-    reader = FeatureReader(hash_all(table.keys), FeatureConfig(**config.features.model_dump()), table.fold)
+    buckets, pair_buckets = (int(rows) for rows in table.buckets)
+    features = config.features.model_copy(update={"buckets": buckets, "pair_buckets": pair_buckets})
+    config = config.model_copy(update={"features": features})
+    reader = FeatureReader(hash_all(table.keys), FeatureConfig(**features.model_dump()), table.fold)
     student = Student(
         table=table.table,
         scales=table.scales,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from cem_rag_app.cem.pooling import pool_rows
 from cem_rag_app.cem.symbols.batch import extract_features
 from cem_rag_app.cem.symbols.lookup import build_lookup
+from cem_rag_app.cem.symbols.options import BUCKETS, EDGES, KIND, OPTIONS, PAIR_BUCKETS, PAIRS, VOCABULARY
 from cem_rag_app.cem.symbols.parse import LIMIT, raise_frame_error
 from cem_rag_app.cem.symbols.tables import SharedTables
 from cem_rag_app.cem.symbols.types import Integers, Table
-from cem_rag_app.cem.symbols.words import BUCKETS, EDGES, KIND, OPTIONS, PAIRS, VOCABULARY
 from cem_rag_app.schema import FloatArray
 
 CountWeight = Literal["count", "log", "root"]
@@ -30,7 +30,8 @@ class FeatureConfig:
             embedded Chinese encoder (``symbols.tokens``).
         edges: whether features may lie across the borders of spans.
         pairs: of words: whether pairs of neighbouring ones count.
-        buckets: of words: rows for the letter n-grams of those outside the vocabulary; 0 drops them.
+        buckets: rows for what is outside the vocabulary: letter n-grams of words, or single tokens; 0 drops it.
+        pair_buckets: of tokens: rows for pairs outside the vocabulary.
         count_weight: what a feature that occurs ``c`` times weighs: ``c``, ``1 + ln c`` or ``sqrt c``.
     """
 
@@ -38,6 +39,7 @@ class FeatureConfig:
     edges: bool = True
     pairs: bool = True
     buckets: int = 4096
+    pair_buckets: int = 0
     count_weight: CountWeight = "log"
 
 
@@ -82,7 +84,8 @@ class FeatureReader:
         options[KIND] = self.config.kind == "tokens"
         options[EDGES] = self.config.edges
         options[PAIRS] = self.config.pairs
-        options[BUCKETS] = self.size - self.hashes.size
+        options[BUCKETS] = self.config.buckets
+        options[PAIR_BUCKETS] = self.config.pair_buckets
         options[VOCABULARY] = self.hashes.size
         object.__setattr__(self, "_keys", keys)
         object.__setattr__(self, "_rows", rows)
@@ -91,7 +94,7 @@ class FeatureReader:
     @property
     def size(self) -> int:
         """Rows a table for these features has."""
-        return int(self.hashes.size) + (self.config.buckets if self.config.kind == "words" else 0)
+        return int(self.hashes.size) + self.config.buckets + self.config.pair_buckets
 
     def read(self, frames: list[bytes], tables: SharedTables) -> FeatureCounts:
         """Read the features of magicless frames that were made with one dictionary.

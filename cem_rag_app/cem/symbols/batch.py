@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from cem_rag_app.cem.symbols.constants import MIN_MATCH
 from cem_rag_app.cem.symbols.frame import read_frame
+from cem_rag_app.cem.symbols.options import BUCKETS, KIND, PAIR_BUCKETS, VOCABULARY
 from cem_rag_app.cem.symbols.spans import resolve_spans
 from cem_rag_app.cem.symbols.tokens import read_tokens
 from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
-from cem_rag_app.cem.symbols.words import BUCKETS, EDGES, KIND, VOCABULARY, read_words
+from cem_rag_app.cem.symbols.words import read_words
 
 
 @njit(cache=True, nogil=True)
@@ -41,7 +42,7 @@ def extract_features(
         fse: its FSE tables.
         predefined: the format's own FSE tables.
         state: the entropy coder's state at the head of a frame.
-        options: see ``symbols.words``.
+        options: see ``symbols.options``.
         fold: see ``symbols.tokens``; any where words are read.
         keys: lookup table of features, see ``symbols.lookup``.
         rows: its values.
@@ -59,7 +60,7 @@ def extract_features(
     sequences = np.empty((limit // MIN_MATCH + 1, 3), dtype=np.int32)
     spans = np.empty((limit + 1, 3), dtype=np.int32)
     found = np.empty(4 * limit + 16, dtype=np.int32)
-    seen = np.zeros(options[VOCABULARY] + options[BUCKETS], dtype=np.int32)
+    seen = np.zeros(options[VOCABULARY] + options[BUCKETS] + options[PAIR_BUCKETS], dtype=np.int32)
     bounds = np.zeros(frames + 1, dtype=np.int64)
     indices = np.empty(256 * frames + 1024, dtype=np.int32)
     counts = np.empty(256 * frames + 1024, dtype=np.int32)
@@ -91,7 +92,7 @@ def extract_features(
         if options[KIND] == 0:
             total = read_words(literals, content, spans, span_count, options, keys, rows, found)
         else:
-            total = read_tokens(literals, content, spans, span_count, options[EDGES] == 1, fold, keys, rows, found)
+            total = read_tokens(literals, content, spans, span_count, options, fold, keys, rows, found)
         if used + total > indices.size:
             grown = np.empty(2 * (used + total), dtype=np.int32)
             grown[:used] = indices[:used]

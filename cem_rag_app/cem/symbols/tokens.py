@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cem_rag_app.cem.symbols.characters import decode_step
 from cem_rag_app.cem.symbols.lookup import find, finish
+from cem_rag_app.cem.symbols.options import BUCKETS, EDGES, PAIR_BUCKETS, VOCABULARY
 from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
 from cem_rag_app.cem.teachers.ngrams import WORD_BASE, WORD_BUCKETS
 
@@ -20,21 +21,38 @@ _FNV_PRIME = 0x01000193
 
 
 @njit(cache=True, nogil=True)
+def _bucket(key: Integer, buckets: Integer) -> Integer:
+    return np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) % buckets
+
+
+@njit(cache=True, nogil=True)
 def _end_token(
-    token: Integer, last: Integer, before: Integer, keys: Integers, rows: Table, found: Table, count: Integer
+    token: Integer,
+    last: Integer,
+    before: Integer,
+    options: Integers,
+    keys: Integers,
+    rows: Table,
+    found: Table,
+    count: Integer,
 ) -> Integer:
     """Write the rows of the n-grams that end with a token; return the new count."""
     row = find(finish(token), keys, rows)
+    if row < 0 and options[BUCKETS] > 0:
+        row = options[VOCABULARY] + _bucket(token, options[BUCKETS])
     if row >= 0:
         found[count] = row
         count += 1
     if last != 0:
-        row = find(finish((last << 21) | token), keys, rows)
+        key = (last << 21) | token
+        row = find(finish(key), keys, rows)
+        if row < 0 and options[PAIR_BUCKETS] > 0:
+            row = options[VOCABULARY] + options[BUCKETS] + _bucket(key, options[PAIR_BUCKETS])
         if row >= 0:
             found[count] = row
             count += 1
         if before != 0:
-            row = find(finish((before << 42) | (last << 21) | token), keys, rows)
+            row = find(finish((before << 42) | key), keys, rows)
             if row >= 0:
                 found[count] = row
                 count += 1
@@ -47,7 +65,7 @@ def read_tokens(
     content: Bytes,
     spans: Table,
     span_count: Integer,
-    edges: bool,
+    options: Integers,
     fold: NDArray[np.uint16],
     keys: Integers,
     rows: Table,
@@ -60,7 +78,7 @@ def read_tokens(
         content: uint8, the dictionary's content.
         spans: (>= span_count, 3) int32, see ``symbols.spans``.
         span_count: rows that are filled.
-        edges: whether n-grams may lie across the borders of spans.
+        options: (OPTIONS,) int64.
         fold: (65536,) uint16, the folded character or 0 for a separator.
         keys: int64, lookup table, 0 for free slots.
         rows: int32, the rows the keys stand for.
@@ -79,7 +97,7 @@ def read_tokens(
         closing = index == span_count
         origin = np.int64(0) if closing else np.int64(spans[index, 0])
         size = 0 if closing else np.int64(spans[index, 1])
-        for step in range(-1 if closing or not edges else 0, size):
+        for step in range(-1 if closing or options[EDGES] == 0 else 0, size):
             if step < 0:
                 # A separator at the border ends the word and clears the window.
                 code = np.int64(0)
@@ -97,7 +115,7 @@ def read_tokens(
                 continue
             if word != 0:
                 token = WORD_BASE + word % WORD_BUCKETS
-                count = _end_token(token, last, before, keys, rows, found, count)
+                count = _end_token(token, last, before, options, keys, rows, found, count)
                 before = last
                 last = token
                 word = np.int64(0)
@@ -105,7 +123,7 @@ def read_tokens(
                 before = np.int64(0)
                 last = np.int64(0)
             else:
-                count = _end_token(folded, last, before, keys, rows, found, count)
+                count = _end_token(folded, last, before, options, keys, rows, found, count)
                 before = last
                 last = folded
     return count

@@ -2,7 +2,7 @@
 
 The reader walks over the spans in order and keeps a window: the hash of the word so far, that of the word before it,
 and the last five letters. That is how the words that lie across a match boundary are won back without a buffer of
-text; with ``EDGES`` off the window is forgotten at each border, which measures what it is worth.
+text; with the option ``EDGES`` off the window is forgotten at each border, which measures what it is worth.
 """
 
 from __future__ import annotations
@@ -12,20 +12,8 @@ from numba import njit
 
 from cem_rag_app.cem.symbols.characters import BREAK, IDEOGRAPH, LETTER, character_class, decode_step, fold_latin
 from cem_rag_app.cem.symbols.lookup import PAIR_SEED, WORD_SEED, find, finish, mix, pair_hash
+from cem_rag_app.cem.symbols.options import BUCKETS, EDGES, PAIRS, VOCABULARY
 from cem_rag_app.cem.symbols.types import Bytes, Integer, Integers, Table
-
-# Places in the array of options.
-KIND = 0
-"""0: words; 1: the tokens of ``symbols.tokens``."""
-EDGES = 1
-"""1: the window lives across span borders."""
-PAIRS = 2
-"""1: pairs of neighbouring words."""
-BUCKETS = 3
-"""Rows behind the vocabulary that unknown words' letter n-grams are hashed into; 0: such words are dropped."""
-VOCABULARY = 4
-"""Rows of the vocabulary, so the first row of the buckets."""
-OPTIONS = 5
 
 _LONGEST_WORD = 40
 _PIECES = 2 * _LONGEST_WORD + 8
