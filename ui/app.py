@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cem_rag_app.schema import Query
+
 if TYPE_CHECKING:
     from cem_rag_app.cem.teachers.base import TextEncoder
     from cem_rag_app.settings import Settings
@@ -67,6 +69,15 @@ class Services:
         from graphs.qa.ask import ask
 
         return ask(self.memory, question, self.settings)
+
+    def warm(self) -> None:
+        """Open everything a first turn needs, so that it does not wait: memory, voice, encoders, index."""
+        if self.memory.rules is not None:
+            from graphs.persona.build import build_persona_graph
+
+            build_persona_graph().compile()  # imports the graph's machinery
+            _ = self.chat
+        self.memory.recall(Query(text="你好", k=1))
 
     def close(self) -> None:
         """Close what was opened."""

@@ -21,6 +21,9 @@ from ui.wire import MAX_TEXT, Messages
 WINDOW = 60
 """Messages drawn at first, and added by each "earlier"."""
 
+ANONYMOUS = ("user", "")
+"""Speakers of what was typed here."""
+
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound
 
 
@@ -88,13 +91,20 @@ def _view(client: Client) -> View:
 def _drawn(view: View) -> dict[str, Any]:
     """Return what the bubbles are drawn from: what is remembered, then what waits for its reply."""
     persona = view.page.persona
-    messages = [{**message.model_dump(), "key": str(message.message_id)} for message in view.page.messages]
+    messages = [
+        {
+            **message.model_dump(),
+            "key": str(message.message_id),
+            "speaker": strings.ME if message.speaker in ANONYMOUS else message.speaker,
+        }
+        for message in view.page.messages
+    ]
     messages += [
         {
             "message_id": 0,
             "key": pending.turn_id,
             "role": "user",
-            "speaker": "我",
+            "speaker": strings.ME,
             "text": pending.text,
             "timestamp": pending.timestamp,
             "marked": False,
@@ -166,7 +176,7 @@ def _sidebar(view: View) -> None:
         st.subheader(strings.TITLE)
         st.caption(strings.MEMORY)
         for label, value in strings.status_lines(view.status):
-            name, number = st.columns([3, 2])
+            name, number = st.columns(2)
             name.text(label)
             number.text(value)
         with st.expander(strings.WHY, expanded=bool(view.hits)):

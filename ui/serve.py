@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cem_rag_app.errors import SettingsError
+from cem_rag_app.errors import CemRagError, SettingsError
 
 if TYPE_CHECKING:
     from streamlit import App
@@ -47,11 +48,20 @@ def create_app(services: Services) -> App:
 
     @asynccontextmanager
     async def lifespan(app: App) -> AsyncIterator[dict[str, Any]]:
+        threading.Thread(target=_warm, args=(services,), name="warm-up", daemon=True).start()
         yield {}
         services.close()
 
     routes = [Route("/healthz", healthz), Mount("/api", create_api(services))]
     return streamlit.App(PAGE, routes=routes, lifespan=lifespan)
+
+
+def _warm(services: Services) -> None:
+    try:
+        services.warm()
+    except CemRagError as error:
+        # The request that needs it meets the same error and tells it; the server serves what it can.
+        logging.getLogger(__name__).warning("%s", error)
 
 
 def serve(services: Services) -> None:

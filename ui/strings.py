@@ -19,6 +19,7 @@ MESSENGER = {
 DISCLOSURE = "这是根据聊天记录做的模拟，不是{persona}本人。 A simulation, not the person."
 OFFLINE_VOICE = "离线声音：没有用语言模型，回复由记忆里的原话拼成。 Offline voice, no language model."
 
+ME = "我"
 INPUT = "说点什么…"
 
 MEMORY = "记忆"
@@ -52,7 +53,7 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("消息", f"{counts['messages']:,}"),
         ("片段", f"{counts['chunks']:,}"),
         ("原文", human_bytes(sizes["plain_text"])),
-        ("压缩后", human_bytes(sizes["packs"] + sizes["fresh_frames"])),
+        ("压缩后（含词典）", human_bytes(sizes["packs"] + sizes["fresh_frames"])),
         ("向量", status["encoder"]),
     ]
 
