@@ -24,9 +24,11 @@ PARTICLES = frozenset("啊呀吧吗嘛呢啦了哦噢喔哈嘿欸诶唉哎嗯呜
 BURST_GAP_SECONDS = 300.0
 """Messages of the person this close together belong to one burst."""
 
-NGRAMS_KEPT = 600
-CALIBRATION_BURSTS = 500
-"""How many of the latest bursts say what is typical."""
+NGRAMS_KEPT = 1000
+BUNDLE_SIZES = (1, 2, 4, 8, 20)
+"""Sizes of bundle for which a profile says what is typical of the person."""
+CALIBRATION_LINES = 2_000
+"""How many of the latest lines say it."""
 
 UTC_OFFSET_HOURS = 8
 """Hours of day are told in China Standard Time, where nothing else is known."""
@@ -65,8 +67,8 @@ class StyleProfile(BaseModel):
     closings: dict[str, float] = Field(default_factory=dict, description="Most frequent last two, marks stripped.")
     address: dict[str, float] = Field(default_factory=dict, description="Forms of address used.")
     hours: tuple[float, ...] = Field(default=(0.0,) * 24, description="Share of messages by hour of day.")
-    typical: float = Field(
-        default=1.0, gt=0, le=1, description="Raw likeness that 3 of 4 of the person's bursts reach."
+    typical: dict[int, float] = Field(
+        default_factory=dict, description="Bundle size -> raw likeness that 3 of 4 of the person's own bundles reach."
     )
     ngrams: dict[str, float] = Field(default_factory=dict, description="Share of the commonest character 1-3-grams.")
 
@@ -91,11 +93,10 @@ def learn_style(messages: Sequence[Message], *, utc_offset_hours: float = UTC_OF
     hours: Counter[int] = Counter(
         (datetime.fromtimestamp(message.timestamp, UTC) + timedelta(hours=utc_offset_hours)).hour for message in own
     )
-    bursts = _bursts(messages)
     profile = StyleProfile(
         messages=count,
         length=_spread([len(text) for text in texts]),
-        burst=_spread([len(burst) for burst in bursts]),
+        burst=_spread(_burst_lengths(messages)),
         particles=_rates(Counter(p for p in map(_particle, texts) if p), count, 12),
         emoji=_rates(emoji, count, 12),
         with_emoji=sum(1 for text in texts if _emoji(text)) / count,
@@ -108,33 +109,48 @@ def learn_style(messages: Sequence[Message], *, utc_offset_hours: float = UTC_OF
         hours=tuple(round(hours[hour] / count, 4) for hour in range(24)),
         ngrams=_shares(_ngrams(texts), NGRAMS_KEPT),
     )
-    ranked = sorted(_likeness(burst, profile) for burst in bursts[-CALIBRATION_BURSTS:])
-    return profile.model_copy(update={"typical": max(ranked[len(ranked) // 4], 0.01)})
+    return profile.model_copy(update={"typical": _typical(texts[-CALIBRATION_LINES:], profile)})
 
 
 def style_similarity(bubbles: Sequence[str], profile: StyleProfile) -> float:
     """How much a bundle of lines reads like the person, in [0, 1]; 0.5 where nothing is known, 0 for nothing said.
 
-    A raw likeness is the mean of: share of its character 1-3-grams that are among the person's commonest (weight .45),
-    length of its lines (.25), endings without punctuation (.15), lines ending on one of the person's particles (.15).
-    What three of four of the person's own bursts reach counts as 1: above it, differences are chance.
+    A raw likeness is the weighted mean of: overlap of its character 1-3-grams with the person's (.6, Bhattacharyya),
+    length of its lines (.15), endings without punctuation (.125), lines ending on a particle of the person's (.125).
+    What three of four of the person's own bundles of that size reach counts as 1: above it, differences are chance.
     """
     texts = [bubble.strip() for bubble in bubbles if bubble.strip()]
     if profile.messages == 0:
         return 0.5
-    return min(1.0, _likeness(texts, profile) / profile.typical) if texts else 0.0
+    return min(1.0, _likeness(texts, profile) / _expected(len(texts), profile)) if texts else 0.0
 
 
 def _likeness(texts: Sequence[str], profile: StyleProfile) -> float:
     """The raw likeness of stripped, non-empty lines."""
     grams = _ngrams(texts)
-    own = sum(count for gram, count in grams.items() if gram in profile.ngrams)
-    vocabulary = math.sqrt(own / max(1, sum(grams.values())))
+    total = grams.total()
+    overlap = sum(math.sqrt(count / total * profile.ngrams.get(gram, 0.0)) for gram, count in grams.items())
     length = sum(_length_fit(len(text), profile.length) for text in texts) / len(texts)
     bare = 1.0 - abs(sum(1 for text in texts if _ends_bare(text)) / len(texts) - profile.ends_bare)
     with_particle = sum(1 for text in texts if _particle(text) in profile.particles) / len(texts)
     particles = 1.0 - abs(with_particle - min(1.0, sum(profile.particles.values())))
-    return 0.45 * vocabulary + 0.25 * length + 0.15 * bare + 0.15 * particles
+    return 0.6 * overlap + 0.15 * length + 0.125 * bare + 0.125 * particles
+
+
+def _typical(texts: Sequence[str], profile: StyleProfile) -> dict[int, float]:
+    """Lower quartile of the raw likeness of bundles of consecutive lines, for every size with four bundles or more."""
+    quartiles = {}
+    for size in BUNDLE_SIZES:
+        bundles = [texts[start : start + size] for start in range(0, len(texts) - size + 1, size)]
+        if len(bundles) >= 4:
+            quartiles[size] = round(sorted(_likeness(bundle, profile) for bundle in bundles)[len(bundles) // 4], 4)
+    return quartiles
+
+
+def _expected(size: int, profile: StyleProfile) -> float:
+    """The typical likeness of the largest calibrated size that is not above ``size``; 1 where there is none."""
+    sizes = [known for known in profile.typical if known <= size]
+    return max(profile.typical[max(sizes)], 0.01) if sizes else 1.0
 
 
 def _length_fit(length: int, spread: Spread) -> float:
@@ -153,13 +169,11 @@ def _spread(values: Sequence[int]) -> Spread:
     return Spread(p10=p10, p50=p50, p90=p90)
 
 
-def _bursts(messages: Iterable[Message]) -> list[list[str]]:
-    """The person's texts, burst by burst."""
-    bursts: list[list[str]] = []
+def _burst_lengths(messages: Iterable[Message]) -> list[int]:
+    bursts: list[int] = []
     last: Message | None = None
     for message in messages:
-        text = message.text.strip()
-        if message.role == "assistant" and text:
+        if message.role == "assistant" and message.text.strip():
             near = (
                 last is not None
                 and last.role == "assistant"
@@ -167,9 +181,9 @@ def _bursts(messages: Iterable[Message]) -> list[list[str]]:
                 and abs(message.timestamp - last.timestamp) <= BURST_GAP_SECONDS
             )
             if near and bursts:
-                bursts[-1].append(text)
+                bursts[-1] += 1
             else:
-                bursts.append([text])
+                bursts.append(1)
         last = message
     return bursts
 

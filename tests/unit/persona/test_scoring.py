@@ -98,12 +98,12 @@ def test_the_total_is_the_weighted_sum_of_its_parts():
         weights=weights,
     )
     assert first.continuity == pytest.approx(0.65 * 0.9 + 0.35 * 0.2)
-    assert first.style == pytest.approx(0.25 + 0.15 + 0.15)
+    assert first.style == pytest.approx(0.15 + 0.125 + 0.125)
     assert first.closeness == pytest.approx(0.6)
     assert (first.consistency, first.copying) == (1.0, 0.0)
     assert first.total == pytest.approx(first.continuity + 10 * first.style + 100 * first.closeness + 1000)
     assert second.continuity == pytest.approx(0.65 * 0.3)
-    assert second.style == pytest.approx(0.25 / 4 + 0.15 + 0.15)
+    assert second.style == pytest.approx(0.15 / 4 + 0.125 + 0.125)
     assert (second.closeness, second.consistency) == (1.0, 0.0)
 
 

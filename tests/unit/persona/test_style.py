@@ -67,5 +67,23 @@ def test_the_persons_own_lines_are_most_like_them():
 def test_length_alone_lowers_the_likeness_in_proportion():
     profile = StyleProfile(messages=10, length=Spread(p10=4, p50=5, p90=6), ends_bare=1.0)
     short, fits, long = (style_similarity(["字" * n], profile) for n in (2, 5, 12))
-    assert fits - short == pytest.approx(0.25 * 0.5)
-    assert fits - long == pytest.approx(0.25 * 0.5)
+    assert fits - short == pytest.approx(0.15 * 0.5)
+    assert fits - long == pytest.approx(0.15 * 0.5)
+
+
+def test_three_of_four_of_the_persons_own_lines_are_typical_of_them():
+    lines = [
+        says("assistant", f"{a}{b}呀", i) for i, (a, b) in enumerate((a, b) for a in "今明昨前后天" for b in "吃喝玩睡")
+    ]
+    profile = learn_style(lines)
+    typical = sum(style_similarity([line.text], profile) == pytest.approx(1.0, abs=1e-3) for line in lines)
+    assert typical >= len(lines) * 3 / 4
+    assert set(profile.typical) == {1, 2, 4}, "24 lines are too few for four bundles of eight"
+    assert style_similarity(["The quarterly report is attached."], profile) < 0.5
+
+
+def test_a_bundle_is_held_against_bundles_of_its_size():
+    profile = StyleProfile(messages=9, length=Spread(p10=1, p50=1, p90=1), ends_bare=1.0, typical={1: 0.8, 4: 0.4})
+    raw = 0.15 + 0.125 + 0.125
+    assert style_similarity(["x"] * 3, profile) == pytest.approx(raw / 0.8)
+    assert style_similarity(["x"] * 5, profile) == 1.0
