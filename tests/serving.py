@@ -1,19 +1,11 @@
-"""Runs `cem-rag` as a person would: as a process of its own."""
+"""A small chat, and a memory built from it by the real commands."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+from scripts.processes import cem_rag
 
 HISTORY = (
     ("阿宁", "在干嘛呢"),
@@ -47,12 +39,6 @@ def write_history(path: Path, lines=HISTORY) -> Path:
     return path
 
 
-def cem_rag(*arguments: str | Path, **options) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
-    command = [sys.executable, "-m", "ui.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, **options)
-
-
 def build_memory(folder: Path) -> Path:
     """Import and build the small chat."""
     memory = folder / "memory"
@@ -64,40 +50,3 @@ def build_memory(folder: Path) -> Path:
         done = cem_rag(*arguments)
         assert done.returncode == 0, done.stderr
     return memory
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def serving(*arguments: str, seconds: float = 60.0) -> Iterator[str]:
-    """Serve until the block ends; gives the address once `/healthz` answers."""
-    port = free_port()
-    command = [sys.executable, "-m", "ui.cli", *arguments, "--port", str(port)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ)
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                httpx.get(f"{url}/healthz", trust_env=False, timeout=30)
-                break
-            except httpx.TransportError:
-                if process.poll() is not None or time.monotonic() > until:
-                    process.kill()
-                    raise AssertionError(f"the server did not start:\n{process.communicate()[0]}") from None
-                time.sleep(0.1)
-        yield url
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scripts.browser import missing, open_page
-from tests.serving import build_memory, serving
+from scripts.processes import serving
+from tests.serving import build_memory
 
 
 def pytest_collection_modifyitems(items):

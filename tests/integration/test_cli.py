@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.serving import build_memory, cem_rag, write_history
+from scripts.processes import cem_rag
+from tests.serving import build_memory, write_history
 
 DOCUMENTS = (
     ("d1", "Lubrication", "The dome bearings are lubricated twice a year, in March and in September."),
@@ -87,7 +88,7 @@ def test_importing_the_same_file_twice_adds_nothing(chat_memory):
 
 def test_a_chat_in_the_terminal_answers_each_line_and_remembers_it(tmp_path):
     memory = build_memory(tmp_path)
-    done = cem_rag("chat", "--memory", memory, input="晚上吃什么\n/why\n/good\n/quit\n")
+    done = cem_rag("chat", "--memory", memory, said="晚上吃什么\n/why\n/good\n/quit\n")
     assert done.returncode == 0, done.stderr
     assert "不是小满本人" in done.stdout
     assert "离线声音" in done.stdout
@@ -153,7 +154,7 @@ def test_building_for_another_encoder_is_refused(chat_memory):
 
 
 def test_gemini_without_a_key_is_told_in_one_line(chat_memory):
-    done = cem_rag("chat", "--model", "gemini", "--memory", chat_memory, input="在吗\n")
+    done = cem_rag("chat", "--model", "gemini", "--memory", chat_memory, said="在吗\n")
     assert done.returncode == 1
     assert "CEM_RAG_GOOGLE_API_KEY" in done.stderr
     assert "Traceback" not in done.stderr

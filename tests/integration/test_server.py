@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serving import build_memory, cem_rag, serving
+from scripts.processes import cem_rag, serving
+from tests.serving import build_memory
 from ui.client import Client
 
 pytestmark = pytest.mark.enable_socket
