@@ -21,6 +21,9 @@ from ui.wire import MAX_TEXT, Messages
 WINDOW = 60
 """Messages drawn at first, and added by each "earlier"."""
 
+MOST_SHOWN = 500
+"""Messages drawn at most; the service gives no more at once."""
+
 ANONYMOUS = ("user", "")
 """Speakers of what was typed here."""
 
@@ -44,12 +47,15 @@ class View:
     shown: int = WINDOW
     pending: list[Pending] = field(default_factory=list)
     problem: str = ""
+    """Why the oldest pending message has no reply."""
+    notice: str = ""
+    """Why something else did not work; shown once."""
     hits: list[dict[str, Any]] = field(default_factory=list)
     status: dict[str, Any] = field(default_factory=dict)
 
     def reload(self, client: Client) -> None:
         """Fetch the messages and the state of the memory again."""
-        self.page = client.messages(limit=self.shown)
+        self.page = client.messages(limit=min(self.shown, MOST_SHOWN))
         self.status = client.status().model_dump()
 
 
@@ -73,6 +79,10 @@ def page(client: Client) -> None:
         on_earlier=lambda: _earlier(client, view),
     )
     _sidebar(view)
+    if view.notice:
+        st.warning(strings.NOT_DONE)
+        st.text(view.notice)
+        view.notice = ""
     if view.problem:
         _failed(view)
     elif view.pending:
@@ -120,7 +130,7 @@ def _drawn(view: View) -> dict[str, Any]:
         "persona": persona,
         "messages": messages,
         "typing": bool(view.pending) and not view.problem,
-        "more": view.page.more,
+        "more": view.page.more and len(view.page.messages) < MOST_SHOWN,
         "strings": words,
     }
 
@@ -159,7 +169,7 @@ def _mark(client: Client, view: View) -> None:
     try:
         mark = client.mark(int(wanted["message_id"]), good=bool(wanted["good"]))
     except CemRagError as error:
-        st.toast(str(error))
+        view.notice = str(error)
         return
     for message in view.page.messages:
         if message.message_id == mark.message_id:
@@ -167,8 +177,12 @@ def _mark(client: Client, view: View) -> None:
 
 
 def _earlier(client: Client, view: View) -> None:
-    view.shown += WINDOW
-    view.page = client.messages(limit=view.shown)
+    try:
+        view.page = client.messages(limit=min(view.shown + WINDOW, MOST_SHOWN))
+    except CemRagError as error:
+        view.notice = str(error)
+        return
+    view.shown = len(view.page.messages)
 
 
 def _sidebar(view: View) -> None:

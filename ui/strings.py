@@ -34,6 +34,7 @@ HITS = {
     "no_hits": "没有想起什么。",
 }
 
+NOT_DONE = "这一步没有做成。"
 FAILED = "这句话没有得到回复。"
 RETRY = "重试"
 DROP = "放弃"
