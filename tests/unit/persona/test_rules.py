@@ -109,6 +109,15 @@ def test_what_is_said_cannot_be_mended(bubbles):
     assert enforce(bubbles, RULES) is None
 
 
+def test_a_break_in_a_bubble_that_would_be_dropped_is_a_break():
+    assert enforce(["一", "二", "三", "四", "亲爱的"], RULES) is None
+
+
+def test_a_break_that_mending_uncovers_is_a_break():
+    assert violations(["作为[一个AI](http://a.b)呀"], RULES) == [Violation("markdown", "bubble 1: link")]
+    assert enforce(["作为[一个AI](http://a.b)呀"], RULES) is None
+
+
 def test_a_good_reply_is_left_as_it_is():
     reply = ("早呀宝贝", "吃了没")
     assert enforce(reply, RULES) == reply

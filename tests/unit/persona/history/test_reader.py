@@ -1,6 +1,7 @@
 """A history file becomes messages, whole or not at all."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -142,8 +143,12 @@ def test_a_line_of_100_mb_is_refused_without_being_read(tmp_path):
     with path.open("wb") as sparse:
         sparse.write(b'{"speaker": "x", "text": "')
         sparse.truncate(100_000_000)
+    tracemalloc.start()
     with pytest.raises(LineTooLongError, match=r"chat:1: the line is longer than 1,048,576 bytes"):
         read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_a_line_at_the_limit_is_taken(file):
