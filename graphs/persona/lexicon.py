@@ -41,13 +41,25 @@ class Lexicon:
         """0 for a gram in every message, 1 for one in none."""
         return math.log((self._texts + 1) / (self._counts[gram] + 1)) / math.log(self._texts + 2)
 
-    def known(self, found: Set[str]) -> frozenset[str]:
-        """Without pairs that no message holds although it holds both letters: they cross the border of two words."""
-        return frozenset(
-            gram
-            for gram in found
-            if len(gram) != GRAM_LETTERS or gram.isascii() or self._counts[gram] or not all(map(self._counts.get, gram))
-        )
+    def subject(self, text: str) -> frozenset[str]:
+        """The words of a text, as far as a history without a dictionary can tell them.
+
+        A pair of letters that some message holds is a word; letters in no such pair stand alone; two neighbours that
+        do are kept as a pair too, for they are a word nobody has said yet, and a line that holds one letter of it does
+        not speak of it.
+        """
+        found: set[str] = set()
+        for run in _runs(text.casefold()):
+            if run.isascii():
+                found.add(run)
+                continue
+            pairs = [run[at : at + GRAM_LETTERS] for at in range(len(run) - 1)]
+            said = [bool(self._counts[pair]) for pair in pairs]
+            inside = [any(said[max(0, at - 1) : at + 1]) for at in range(len(run))]
+            found.update(pair for pair, known in zip(pairs, said, strict=True) if known)
+            found.update(letter for letter, covered in zip(run, inside, strict=True) if not covered)
+            found.update(pair for at, pair in enumerate(pairs) if not (inside[at] or inside[at + 1]))
+        return frozenset(found)
 
     def mass(self, found: Set[str]) -> float:
         """Sum of weights, squared so that a name counts more than three particles."""

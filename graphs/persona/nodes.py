@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from cem_rag_app.errors import ChatModelError, EmptyInputError, InputError, PersonaError
-from cem_rag_app.persona.intents import classify, is_question
 from cem_rag_app.persona.rules import violations
 from cem_rag_app.persona.scoring import Candidate, Evidence, score_candidates
 from cem_rag_app.schema import Message, Query
 from graphs.persona.enforcement import choose_reply
-from graphs.persona.facts import topic_words
+from graphs.persona.questions import asks, take_apart
 from graphs.persona.record import CandidateRecord, HitRecord, TurnRecord
 from graphs.persona.state import CHAT_SOURCE, PersonaContext, PersonaState
 from graphs.persona.variety import ASKED_FOR, varied
@@ -94,7 +93,7 @@ def recall(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
         now=message.timestamp,
     )
     found = context.memory.recall(query)
-    about = topic_words(message.text) if is_question(classify(message.text)) else ""
+    about = take_apart(message.text).subject if asks(message.text) else ""
     if about:
         # Questions are alike in their question words; what this one is about is asked for by itself as well.
         found += context.memory.recall(replace(query, text=about, context=""))

@@ -13,6 +13,7 @@ from cem_rag_app.persona.intents import classify
 from cem_rag_app.persona.rules import Violation, violations
 from cem_rag_app.persona.scoring import Candidate, Similarity
 from graphs.persona.habits import Habits
+from graphs.persona.questions import take_apart
 from graphs.persona.replies import Proposer
 from graphs.persona.similarity import memory_similarity
 from graphs.persona.state import PersonaMemory
@@ -46,12 +47,13 @@ class OfflineVoice:
     def plan(self, turn: TurnInput) -> Plan:
         """The intent by rules, the number of bubbles by the person's habit for it, the facts by search."""
         intent = classify(turn.message.text)
+        question = take_apart(turn.message.text)
         plan = Plan(
             intent=intent,
             candidates=turn.max_candidates,
             bubbles=min(turn.rules.max_bubbles, self.habits.bubbles.get(intent, self.habits.usual_bubbles)),
             tone=TONES.get(intent, "随意"),
-            needs_facts=intent == "question_fact",
+            needs_facts=intent == "question_fact" or (question.kind is not None and bool(question.subject)),
         )
         if plan.needs_facts:
             facts = Proposer(self.habits, turn, plan).facts()

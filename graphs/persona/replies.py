@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from cem_rag_app.persona.intents import classify
 from cem_rag_app.persona.scoring import Candidate
 from cem_rag_app.schema import Message
-from graphs.persona.facts import Fact, asks_back, echo, find_facts, topic
+from graphs.persona.facts import Fact, echo, find_facts
 from graphs.persona.habits import Habits, Pair, pairs_of
 from graphs.persona.lexicon import grams
 from graphs.persona.phrases import phrases
+from graphs.persona.questions import take_apart
 from graphs.persona.state import CHAT_SOURCE
 from graphs.persona.voice import Plan, TurnInput
 
@@ -29,6 +30,7 @@ TELLING_LETTERS = 4
 """As many unsupported telling letters make a bubble fully particular."""
 
 FACT_CONFIDENCE = 0.52
+LOWER_FACT = 0.85
 UNSURE_FIT = 0.42
 OPEN_FIT = 0.36
 OFTEN = 0.08
@@ -40,6 +42,9 @@ OF_A_DAY_COST = 0.15
 MOST_PARTICULAR = 0.3
 REMOTE_LIKENESS = 0.4
 SAME_MOOD = 0.2
+SURROUNDED = 0.8
+"""What the subject of a question counts where the lines around an exchange hold it and the exchange does not."""
+
 CHANCE = 0.15
 """Likeness that shared particles alone make."""
 
@@ -82,6 +87,7 @@ class Proposer:
         self._turn = turn
         self._plan = plan
         self._text = turn.message.text
+        self._question = take_apart(self._text)
         self._said = {_bare(line.text) for line in turn.recent}
         self._just_said = {_bare(line.text) for line in turn.recent[-JUST_SAID:]}
         self._supported = grams(" ".join([self._text, *(line.text for line in turn.recent)]))
@@ -95,6 +101,8 @@ class Proposer:
         everything: list[Proposal] = [*self._recombined(), *self._mirrored()]
         if asks:
             everything += [*self._answers(), *self._unsure()]
+        elif self._plan.intent == "question_feeling" and self._question.subject:
+            everything += self._answers()
         for proposal in everything:
             bubbles = proposal.candidate.bubbles
             if proposal.fit < LEAST_FIT:
@@ -107,22 +115,23 @@ class Proposer:
 
     def facts(self) -> list[Fact]:
         """Recalled lines that answer the question well enough to rest on."""
-        question = self._text
-        if asks_back(question):
+        question = self._question
+        if question.asks_back:
             before = [line.text for line in self._turn.recent[-2:]]
-            question = " ".join([*before, question])
+            question = replace(question, subject=take_apart(" ".join(before)).subject)
         stretches: list[tuple[int, Sequence[Message]]] = [
             (hit.segment.segment_id, self._earlier(hit.segment.messages))
             for hit in self._turn.hits
             if hit.segment is not None
         ]
         stretches.append((0, self._turn.recent))
-        found = find_facts(question, stretches, self._habits.lexicon)
-        return [fact for fact in found if fact.score >= FACT_CONFIDENCE]
+        found = find_facts(question, stretches, self._habits.lexicon, self._habits.similarity)
+        return [fact for fact in found if fact.confidence >= FACT_CONFIDENCE]
 
     def _answers(self) -> Iterable[Proposal]:
-        for fact in self.facts()[:3]:
-            fit = 0.3 + 0.7 * fact.score
+        for rank, fact in enumerate(self.facts()[:3]):
+            # The order of the facts is not for the scorer to change: it knows style, and nothing of what is true.
+            fit = (0.3 + 0.7 * min(1.0, fact.score)) * LOWER_FACT**rank
             sources = (fact.segment_id,) if fact.segment_id else ()
             if fact.line.role == "user":
                 habits = self._habits
@@ -143,9 +152,11 @@ class Proposer:
     def _recombined(self) -> Iterable[Proposal]:
         """Whole bursts and parts of them, from recalled exchanges, their neighbours and lines that always go."""
         recalled: dict[int, tuple[int, Pair]] = {}
+        around: dict[int, frozenset[str]] = {}
         for hit in self._turn.hits:
             if hit.segment is None:
                 continue
+            around[hit.segment.segment_id] = grams(" ".join(line.text for line in hit.segment.messages))
             for pair in pairs_of(self._earlier(hit.segment.messages)):
                 if all(line.source != CHAT_SOURCE for line in pair.reply):
                     recalled.setdefault(pair.reply[0].message_id, (hit.segment.segment_id, pair))
@@ -160,11 +171,13 @@ class Proposer:
         for (segment_id, pair), like in zip(chosen, likeness, strict=True):
             follows = pair.reply[0].message_id in going_on
             bonus = 0.0
-            if follows and asks_back(self._text):
+            if follows and self._question.asks_back:
                 bonus = FOLLOW_UP
             elif follows and like >= CONTINUED_FROM:
                 bonus = CONTINUED
-            yield from self._parts(pair, like + bonus * (1 - like), segment_id, remote=segment_id < 0)
+            yield from self._parts(
+                pair, like + bonus * (1 - like), segment_id, around.get(segment_id, frozenset()), remote=segment_id < 0
+            )
 
     def _mirrored(self) -> Iterable[Proposal]:
         """A greeting for a greeting, a good night for a good night: the person's own lines of the same kind."""
@@ -180,7 +193,9 @@ class Proposer:
             fit -= OF_A_DAY_COST * self._of_another_day(text)
             yield Proposal(Candidate((text,), "mirror", ()), fit, f"a {self._plan.intent} for a {self._plan.intent}")
 
-    def _parts(self, pair: Pair, like: float, segment_id: int, *, remote: bool) -> Iterable[Proposal]:
+    def _parts(
+        self, pair: Pair, like: float, segment_id: int, around: frozenset[str], *, remote: bool
+    ) -> Iterable[Proposal]:
         texts = [line.text.strip() for line in pair.reply]
         kind = classify(pair.text)
         same_kind = kind == self._plan.intent
@@ -194,10 +209,11 @@ class Proposer:
         sources = (segment_id,) if segment_id > 0 else ()
         asks = self._plan.needs_facts
         if asks:
-            about = self._habits.lexicon.known(topic(self._text))
+            about = self._habits.lexicon.subject(self._question.subject)
             if about:
-                held = grams(" ".join(line.text for line in (*pair.asked, *pair.reply)))
-                like *= self._habits.lexicon.coverage(about, held)
+                own = grams(" ".join(line.text for line in (*pair.asked, *pair.reply)))
+                lexicon = self._habits.lexicon
+                like *= max(lexicon.coverage(about, own), SURROUNDED * lexicon.coverage(about, own | around))
         for start in range(len(texts)):
             for end in range(start + 1, min(len(texts), start + self._plan.bubbles) + 1):
                 bubbles = tuple(texts[start:end])

@@ -48,7 +48,7 @@ def test_the_next_turn_is_shown_what_was_just_said_and_not_itself() -> None:
     chat.reply("去吃火锅吗")
     chat.reply("几点去吃火锅")
     assert [line.text for line in voice.turns[1].recent] == ["去吃火锅吗", "好呀"]
-    assert memory.queries[1].context == "去吃火锅吗\n好呀"
+    assert [query.context for query in memory.queries if query.text == "几点去吃火锅"] == ["去吃火锅吗\n好呀"]
     assert all(hit.segment.anchor.text != "几点去吃火锅" for hit in voice.turns[1].hits)
     assert "去吃火锅吗" not in [hit.segment.anchor.text for hit in voice.turns[1].hits]  # recent shows it already
 
@@ -117,7 +117,7 @@ def test_the_record_tells_hits_plan_calls_scores_choice_and_times() -> None:
     assert [candidate.bubbles for candidate in record.candidates] == [("抱抱", "早点睡嘛"), ("火锅",)]
     assert set(record.candidates[0].parts) == {"continuity", "style", "closeness", "consistency", "copying", "score"}
     assert record.candidates[0].fit == 0.9
-    assert record.candidates[0].total == pytest.approx(record.candidates[0].parts["score"] / 2 + 0.45)
+    assert record.candidates[0].total == pytest.approx(0.4 * record.candidates[0].parts["score"] + 0.6 * 0.9)
     assert record.choice == "best"
     assert set(record.timings) == {"remember_message", "recall", "plan", "generate", "criticise"}
 
