@@ -90,9 +90,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
         "fold": checkpoint.reader.fold,
         "table": student.table,
         "scales": student.scales,
-        "projection": student.projection.astype(np.float16),
         "bias": student.bias.astype(np.float16),
     }
+    if student.projection is not None:
+        tensors["projection"] = student.projection.astype(np.float16)
     if student.inner is not None and student.inner_bias is not None and student.outer is not None:
         tensors["inner"] = student.inner.astype(np.float16)
         tensors["inner_bias"] = student.inner_bias.astype(np.float16)
@@ -139,15 +140,17 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
 
 
 def share_teacher(config: CheckpointConfig, table: NgramTable) -> Checkpoint:
-    """A student whose vectors are its teacher's: possible where the teacher is a bag of n-grams itself."""
+    """A student whose vectors are its teacher's: possible where the teacher is a bag of n-grams itself.
+
+    Width and buckets are the table's, whatever the configuration says: the two cannot drift apart.
+    """
     buckets, pair_buckets = (int(rows) for rows in table.buckets)
     features = config.features.model_copy(update={"buckets": buckets, "pair_buckets": pair_buckets})
-    config = config.model_copy(update={"features": features})
+    config = config.model_copy(update={"features": features, "dimension": table.dimension})
     reader = FeatureReader(hash_all(table.keys), FeatureConfig(**features.model_dump()), table.fold)
     student = Student(
         table=table.table,
         scales=table.scales,
-        projection=np.eye(table.dimension, dtype=np.float32),
         bias=np.zeros(table.dimension, dtype=np.float32),
     )
     return Checkpoint(config, reader, student)
@@ -164,7 +167,7 @@ def _share(folder: Path, config: CheckpointConfig) -> Checkpoint:
     from cem_rag_app.cem.teachers.embedded_zh import EmbeddedZhEncoder
 
     teacher = EmbeddedZhEncoder()
-    if config.teacher != teacher.name or config.dimension != teacher.dimension or config.features.kind != "tokens":
+    if config.teacher != teacher.name or config.features.kind != "tokens":
         raise _damaged(folder, f"only a student of {teacher.name} over tokens can share its teacher's table")
     return share_teacher(config, teacher.table)
 
@@ -199,7 +202,7 @@ def _load_config(folder: Path) -> CheckpointConfig:
 
 
 def _assemble(folder: Path, config: CheckpointConfig, tensors: dict[str, Any]) -> Checkpoint:
-    missing = {"hashes", "fold", "table", "scales", "projection", "bias"} - set(tensors)
+    missing = {"hashes", "fold", "table", "scales", "bias"} - set(tensors)
     if missing:
         raise _damaged(folder, f"{WEIGHTS} lacks {', '.join(sorted(missing))}")
     if tensors["hashes"].dtype != np.int64 or tensors["hashes"].ndim != 1 or not tensors["hashes"].all():
@@ -210,7 +213,7 @@ def _assemble(folder: Path, config: CheckpointConfig, tensors: dict[str, Any]) -
     table = tensors["table"]
     optional = {name: tensors[name].astype(np.float32) for name in ("inner", "inner_bias", "outer") if name in tensors}
     rank = table.shape[1] if table.ndim == 2 else -1
-    width = optional["inner"].shape[1] if "inner" in optional else 0
+    width = optional["inner"].size // max(1, rank) if "inner" in optional else 0
     shapes = {
         "fold": (65536,),
         "table": (reader.size, rank),
@@ -224,12 +227,14 @@ def _assemble(folder: Path, config: CheckpointConfig, tensors: dict[str, Any]) -
     for name, shape in shapes.items():
         if name in tensors and tensors[name].shape != shape:
             raise _damaged(folder, f"{name} has the shape {tensors[name].shape}, not {shape}")
+    if "projection" not in tensors and rank != config.dimension:
+        raise _damaged(folder, f"without a projection the table is {rank} wide, not {config.dimension}")
     if table.dtype != np.int8 or len(optional) not in (0, 3):
         raise _damaged(folder, f"{WEIGHTS} holds other kinds of numbers than a student has")
     student = Student(
         table=np.ascontiguousarray(table),
         scales=tensors["scales"].astype(np.float32),
-        projection=np.ascontiguousarray(tensors["projection"].astype(np.float32)),
+        projection=np.ascontiguousarray(tensors["projection"].astype(np.float32)) if "projection" in tensors else None,
         bias=tensors["bias"].astype(np.float32),
         **optional,
     )

@@ -49,7 +49,9 @@ def fit(
     network = StudentNetwork(
         initial.shape[0], initial.shape[1], config.hidden, projection.shape[1], initial, projection
     )
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+    slow = [network.bag.weight]
+    quick = [parameter for parameter in network.parameters() if parameter is not network.bag.weight]
+    optimizer = torch.optim.Adam([{"params": quick, "share": 1.0}, {"params": slow, "share": config.table_rate}])
     batches = max(1, len(data.texts) // config.batch_size)
     steps = batches * config.epochs
     targets = torch.from_numpy(data.targets)
@@ -96,7 +98,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, peak: float, step: int, steps: i
     share = step / max(1, steps)
     rate = peak * (share / _WARM_UP if share < _WARM_UP else 0.5 * (1 + math.cos(math.pi * share)))
     for group in optimizer.param_groups:
-        group["lr"] = max(rate, peak * 1e-3)
+        group["lr"] = max(rate, peak * 1e-3) * group["share"]
 
 
 def _measure(student: Student, data: TrainingData, held: FeatureCounts, passages: FeatureCounts) -> dict[str, float]:

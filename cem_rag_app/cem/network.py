@@ -36,6 +36,8 @@ class StudentNetwork(nn.Module):
         super().__init__()
         table = torch.randn(rows, rank) * 0.02 if initial is None else torch.from_numpy(initial.astype(np.float32))
         self.bag = nn.EmbeddingBag.from_pretrained(table, freeze=False, mode="sum", include_last_offset=True)
+        # How much a feature counts is quickly learned from few occurrences; where it points is not.
+        self.log_gain = nn.Parameter(torch.zeros(rows))
         self.projection = nn.Parameter(
             torch.randn(rank, dimension) / math.sqrt(rank)
             if projection is None
@@ -50,7 +52,9 @@ class StudentNetwork(nn.Module):
 
     def forward(self, indices: Tensor, bounds: Tensor, weights: Tensor) -> Tensor:
         """``(n, dimension)`` unit rows from sparse counts."""
-        pooled = nn.functional.normalize(self.bag(indices, bounds, per_sample_weights=weights), dim=1)
+        pooled = nn.functional.normalize(
+            self.bag(indices, bounds, per_sample_weights=weights * self.log_gain[indices].exp()), dim=1
+        )
         out = pooled @ self.projection + self.bias
         if self.inner is not None and self.outer is not None:
             out = out + self.outer(torch.relu(self.inner(pooled)))
@@ -59,7 +63,7 @@ class StudentNetwork(nn.Module):
     def export(self) -> Student:
         """Round the table to 8 bits a number, with one scale a row."""
         with torch.no_grad():
-            table = self.bag.weight.detach().numpy()
+            table = (self.bag.weight * self.log_gain.exp()[:, None]).numpy()
             scales = (np.abs(table).max(axis=1) / 127.0).astype(np.float16).astype(np.float32)
             scales = np.maximum(scales, np.float32(6e-5))
             parts: dict[str, FloatArray] = {}

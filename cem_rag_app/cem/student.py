@@ -128,23 +128,23 @@ class FeatureReader:
 class Student:
     """Weights of a trained student.
 
-    ``x = pooled / |pooled|``, then ``x @ projection + relu(x @ inner + inner_bias) @ outer`` (the second term where
-    it was trained), scaled to length 1.
+    ``x = pooled / |pooled|``, then ``x @ projection + bias + relu(x @ inner + inner_bias) @ outer`` (each term where it
+    was trained), scaled to length 1.
 
     Attributes:
         table: (rows, rank) int8, one vector a feature.
         scales: (rows,) float32, what a row's integers are multiplied by.
-        projection: (rank, d) float32.
+        projection: (rank, d) float32; None where the table's own columns are the space.
+        bias: (d,) float32, added before scaling.
         inner: (rank, h) float32 or None.
         inner_bias: (h,) float32 or None.
         outer: (h, d) float32 or None.
-        bias: (d,) float32, added before scaling.
     """
 
     table: NDArray[np.int8]
     scales: FloatArray
-    projection: FloatArray
     bias: FloatArray
+    projection: FloatArray | None = None
     inner: FloatArray | None = None
     inner_bias: FloatArray | None = None
     outer: FloatArray | None = None
@@ -152,7 +152,7 @@ class Student:
     @property
     def dimension(self) -> int:
         """Width of its vectors."""
-        return int(self.projection.shape[1])
+        return int(self.bias.size)
 
     def embed(self, features: FeatureCounts) -> FloatArray:
         """Vectors of chunks from their features: ``(n, d)`` float32, unit rows.
@@ -163,7 +163,7 @@ class Student:
         # Chunk by chunk sums and one product a row keep a vector independent of its batch-mates.
         norms = np.sqrt(np.einsum("ij,ij->i", pooled, pooled))
         pooled /= np.maximum(norms, 1e-12)[:, None]
-        out = pooled @ self.projection + self.bias
+        out = (pooled if self.projection is None else pooled @ self.projection) + self.bias
         if self.inner is not None and self.inner_bias is not None and self.outer is not None:
             out += np.maximum(pooled @ self.inner + self.inner_bias, 0.0) @ self.outer
         lengths = np.sqrt(np.einsum("ij,ij->i", out, out))

@@ -68,6 +68,8 @@ class TrainingConfig:
         epochs: passes over the data.
         batch_size: chunks a step, which are also one another's negatives.
         learning_rate: its peak; it falls to 0 as half a cosine.
+        table_rate: learning rate of the features' vectors, as a share of the others'. Adam moves a row that was seen
+            five times as far as one seen often, and rare words are better left near where the teacher put them.
         loss: weights of the loss's parts.
         level: zstd level of the training frames.
         held_out: last passages, kept for measuring.
@@ -91,11 +93,12 @@ class TrainingConfig:
     count_weight: CountWeight = "log"
     edges: bool = True
     rank: int = 256
-    hidden: int = 512
+    hidden: int = 0
     feature_dropout: float = 0.1
-    epochs: int = 20
+    epochs: int = 8
     batch_size: int = 1024
     learning_rate: float = 2e-3
+    table_rate: float = 0.3
     loss: LossWeights = field(default_factory=LossWeights)
     level: int = 19
     held_out: int = 2_000
