@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from cem_rag_app.evaluation.metrics import Run, ranking
-
-RRF_K = 60
-"""Cormack, Clarke & Büttcher 2009; not tuned here."""
+from cem_rag_app.evaluation.metrics import Run
 
 
-def reciprocal_rank_fusion(
-    runs: Sequence[Run], weights: Sequence[float] | None = None, *, k: int = RRF_K
-) -> dict[str, dict[str, float]]:
-    """Fuse rankings by ``sum of weight / (k + rank)``; only ranks count, so scores need no common scale.
+def weighted_sum(runs: Sequence[Run], weights: Sequence[float]) -> dict[str, dict[str, float]]:
+    """Fuse by a weighted sum of scores, each run's brought to [0, 1] by min-max within the query.
 
     Args:
         runs: rankings of the same queries; a document missing from one gets nothing from it.
-        weights: one for each run; all 1 by default.
-        k: how much the first places stand out.
+        weights: one for each run.
+
+    Returns:
+        Query id -> document id -> fused score.
     """
-    weights = weights or [1.0] * len(runs)
     fused: dict[str, dict[str, float]] = {}
     for run, weight in zip(runs, weights, strict=True):
         for query, scores in run.items():
             into = fused.setdefault(query, {})
-            for rank, document in enumerate(ranking(scores), 1):
-                into[document] = into.get(document, 0.0) + weight / (k + rank)
+            for document, score in _min_max(scores).items():
+                into[document] = into.get(document, 0.0) + weight * score
     return fused
+
+
+def _min_max(scores: Mapping[str, float]) -> dict[str, float]:
+    """Bring scores to [0, 1]; equal scores all become 1, since being found at all is what they say."""
+    if not scores:
+        return {}
+    low, high = min(scores.values()), max(scores.values())
+    if high == low:
+        return dict.fromkeys(scores, 1.0)
+    return {document: (score - low) / (high - low) for document, score in scores.items()}

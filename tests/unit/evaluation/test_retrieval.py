@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cem_rag_app.evaluation import retrieval
-from cem_rag_app.evaluation.fusion import reciprocal_rank_fusion
+from cem_rag_app.evaluation.fusion import weighted_sum
 from cem_rag_app.schema import FloatArray
 
 
@@ -45,11 +45,12 @@ def test_search_in_blocks_equals_search_at_once(documents: int, depth: int, bloc
         assert list(scores[row]) == pytest.approx([score for score, _ in naive[:depth]], abs=1e-5)
 
 
-def test_reciprocal_rank_fusion_by_hand() -> None:
-    first, second = {"q": {"a": 9.0, "b": 1.0}}, {"q": {"b": 0.2, "c": 0.1}}
-    fused = reciprocal_rank_fusion([first, second])
-    assert fused == {"q": {"a": 1 / 61, "b": pytest.approx(1 / 62 + 1 / 61), "c": 1 / 62}}
+def test_a_weighted_sum_brings_each_run_to_one_scale() -> None:
+    runs = [{"q": {"a": 30.0, "b": 10.0, "c": 20.0}}, {"q": {"b": 0.5}, "r": {"d": 1.0}}]
+    assert weighted_sum(runs, [0.75, 0.25]) == {"q": {"a": 0.75, "b": 0.25, "c": 0.375}, "r": {"d": 0.25}}
+    assert weighted_sum([{"q": {}}], [1.0]) == {"q": {}}
 
 
-def test_a_query_in_one_run_only_is_kept() -> None:
-    assert reciprocal_rank_fusion([{"q": {"a": 1.0}}, {"r": {"b": 1.0}}]) == {"q": {"a": 1 / 61}, "r": {"b": 1 / 61}}
+def test_there_is_a_weight_for_every_run() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        weighted_sum([{}], [0.5, 0.5])
