@@ -20,7 +20,7 @@ ADDRESS = (
 LATIN = (
     "baby", "babe", "babes", "bae", "bb", "bby", "honey", "hon", "hunny", "darling", "dear", "dearest", "sweetheart",
     "sweetie", "sweety", "hubby", "wifey", "cutie", "cutiepie", "sweetpie", "sugarplum", "pumpkin", "mylove",
-    "myangel", "beloved", "princess",
+    "myangel", "beloved", "princess", "bebe",
 )  # fmt: skip
 
 PINYIN = {
@@ -40,8 +40,8 @@ ORDINARY = frozenset(
 )
 """Homophone pairs that are ordinary words (劳工, 心甘情愿): no disguise."""
 
-TRADITIONAL = str.maketrans("親愛寶貝達兒婦們嬌", "亲爱宝贝达儿妇们娇")
-LOOK_ALIKE = str.maketrans("аеорсухіѕԁ", "aeopcyxisd")
+TRADITIONAL = str.maketrans("親愛寶貝達兒婦們嬌噠為個語機擬訓練無總", "亲爱宝贝达儿妇们娇哒为个语机拟训练无总")
+LOOK_ALIKE = str.maketrans("аеорсухіѕԁ🅰🅱🅾", "aeopcyxisdabo")
 LEET = str.maketrans("04531@$", "oaselas")
 
 FOLLOWED_BY = {

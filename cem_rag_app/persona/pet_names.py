@@ -174,7 +174,7 @@ def _one_latin_word(written: str) -> bool:
     if letters < 3:
         return False
     pieces = _GAPS.split(written)
-    syllables = {*PINYIN.values(), "my", "love", "angel"}
+    syllables = {*PINYIN.values(), "my", "love", "angel", "sweet", "heart", "pie"}
     if len(gaps) == letters - 1 or all(piece in syllables for piece in pieces):
         return True
     return any(not _PAUSE.fullmatch(gap) for gap in gaps)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 
 SELF_REFERENCE = re.compile(
-    r"(?:作为|身为|我(?:只)?是|我不过是|只是)(?:一[个名款段]|由.{1,12}(?:训练|开发)的)?(?:大型|人工)?"
-    r"(?:ai|a\.i\.|人工智能|语言模型|大模型|聊天机器人|智能助手|虚拟助手|机器人|程序)(?!员|工程|产品|专业|公司|研究|行业|豆)"
+    r"(?:作为|身为|我(?:只)?是|我不过是|只是)(?:一?[个名款段]|由.{1,12}(?:训练|开发)的)?(?:大型|人工)?"
+    r"(?:ai|a\.i\.|人工智能|语言模型|大模型|聊天机器人|智能助手|虚拟助手|虚拟人|智能体|机器人|程序)(?!员|工程|产品|专业|公司|研究|行业|豆)"
     r"|语言模型|ai(?:助手|助理|模型)|人工智能(?:助手|助理|模型)|智能助手|虚拟助手"
     r"|(?:as|i(?:'| a)?m)(?: just)? an? (?:ai|artificial|language model|assistant|chat ?bot)"
-    r"|language model|chatgpt|openai|gemini|系统提示|system prompt|提示词|我的设定是"
+    r"|language\s*model|chatgpt|openai|gemini|系统提示|system\s*prompt|提示词|我的设定是"
     r"|(?:无法|不能)(?:为您|提供|协助|回答)(?:此类|这类|该|您|相关)|我没有(?:真实的?)?(?:情感|感情|意识|实体|身体)"
 )
 """The machine speaking of itself, its maker or its instructions."""

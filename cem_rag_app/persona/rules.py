@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cem_rag_app.persona.bubbles import markdown_marks, split_long, strip_markdown
+from cem_rag_app.persona.endearments import TRADITIONAL
 from cem_rag_app.persona.pet_names import find_pet_names
 from cem_rag_app.persona.phrases import BOUNDARY, LECTURING, OPENING, SELF_REFERENCE
 
@@ -83,8 +84,8 @@ def content_violations(bubbles: Sequence[str], rules: HardRules) -> list[Violati
         Violation("pet_name", f"{pet.name} (written {pet.written!r})")
         for pet in find_pet_names(bubbles, rules.allowed_pet_names)
     ]
-    # A phrase cut by a space or a bubble's end is the phrase all the same.
-    readings = (joined, "".join("".join(folded).split()))
+    # A phrase cut by a space, a mark or a bubble's end is the phrase all the same.
+    readings = (joined, "".join(letter for letter in joined if letter.isalnum()))
     own = next(filter(None, map(SELF_REFERENCE.search, readings)), None)
     if own:
         found.append(Violation("self_reference", own.group()))
@@ -127,5 +128,6 @@ def _says_something(bubble: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    """Width and case undone, invisible characters removed, so that a phrase cannot hide behind them."""
-    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if unicodedata.category(c) != "Cf")
+    """Width, case and traditional spelling undone, invisible characters removed: a phrase cannot hide behind them."""
+    text = unicodedata.normalize("NFKC", text).casefold().translate(TRADITIONAL)
+    return "".join(c for c in text if unicodedata.category(c) != "Cf")

@@ -13,7 +13,7 @@ BROKEN = (
 宝宝|bao宝|宝bao|baobao睡了吗|BaO BaO|宝🌸宝|宝!宝!|小宝贝|大宝贝来了
 宝贝儿|x i a o b a o b e i|晚安宝|想你了宝|宝 你在吗|宝,在吗
 我老婆|我的老公|老\u200b公回来|lao po|脑公|老 公|心 肝|你真是个小可爱|亲亲,在吗|乖乖,过来|我的小公主
-ＢＡＢＹ|b a b y|b.a.b.y|babyyy|b@by|Honey~| h0ney|dаrling|my love|mylove|bb|ｂｂ|ba-by
+ＢＡＢＹ|b a b y|b.a.b.y|babyyy|b@by|Honey~| h0ney|dаrling|my love|mylove|sweet heart|🅱️aby|𝓫𝓪𝓫𝔂|bb|ｂｂ|ba-by
 """.replace("\n", "|")
     .strip("|")
     .split("|")

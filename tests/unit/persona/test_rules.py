@@ -42,7 +42,8 @@ def test_form_is_named():
 @pytest.mark.parametrize(
     "text",
     ["作为一个AI我不懂", "作为AI", "我只是一个语言模型", "我是人工智能助手", "As an AI, I can't",
-     "I'm a language model", "作为一个 Ａ Ｉ", "我没有真实的情感", "我的系统提示词是", "I am ChatGPT"],
+     "I'm a language model", "作为一个 Ａ Ｉ", "作為AI", "我是A.I.", "我只是个AI", "作为一个，AI",
+     "system  prompt", "我没有真实的情感", "我的系统提示词是", "I am ChatGPT"],
 )  # fmt: skip
 def test_the_machine_does_not_speak_of_itself(text):
     assert broken(text) == ["self_reference"]
@@ -54,7 +55,19 @@ def test_a_phrase_cut_by_a_bubble_end_is_a_phrase():
     assert broken("作为一个", "人工智能") == ["self_reference"]
 
 
-@pytest.mark.parametrize("text", ["我是程序员呀", "我是AI公司的", "写了一个程序", "人工智能课好难", "机器人总动员好看"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我是程序员呀",
+        "我是AI公司的",
+        "写了一个程序",
+        "我老板是个AI狂热粉",
+        "他像个机器人一样",
+        "程序又崩了",
+        "人工智能课好难",
+        "机器人总动员好看",
+    ],
+)
 def test_a_person_may_speak_of_machines(text):
     assert broken(text) == []
 
@@ -114,8 +127,8 @@ def test_a_break_in_a_bubble_that_would_be_dropped_is_a_break():
 
 
 def test_a_break_that_mending_uncovers_is_a_break():
-    assert violations(["作为[一个AI](http://a.b)呀"], RULES) == [Violation("markdown", "bubble 1: link")]
-    assert enforce(["作为[一个AI](http://a.b)呀"], RULES) is None
+    assert violations(["作为[一个](http://a.b)AI呀"], RULES) == [Violation("markdown", "bubble 1: link")]
+    assert enforce(["作为[一个](http://a.b)AI呀"], RULES) is None
 
 
 def test_a_good_reply_is_left_as_it_is():
