@@ -18,14 +18,23 @@ def persona() -> Any:
     """Return the persona graph's builder: remember, recall, plan, generate, criticise, enforce, remember."""
     from graphs.persona.build import build_persona_graph
 
-    return build_persona_graph(_persona_context)
+    return _without_context_schema(build_persona_graph(_persona_context))
 
 
 def qa() -> Any:
     """Return the document graph's builder."""
     from graphs.qa.build import build_qa_graph
 
-    return build_qa_graph(_qa_context)
+    return _without_context_schema(build_qa_graph(_qa_context))
+
+
+def _without_context_schema(builder: Any) -> Any:
+    """Let the nodes take their default context.
+
+    Studio sends every run an empty context, and langgraph would make one of ours from it, which has no empty form.
+    """
+    builder.context_schema = None
+    return builder
 
 
 @lru_cache(maxsize=1)

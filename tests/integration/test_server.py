@@ -93,6 +93,6 @@ def test_both_graphs_of_langgraph_json_load_and_run_a_turn_with_the_default_cont
         module = util.module_from_spec(spec)
         spec.loader.exec_module(module)
         built[name] = getattr(module, attribute)().compile()
-    said = built["persona"].invoke({"text": "晚上吃什么"})
+    said = built["persona"].invoke({"text": "晚上吃什么"}, context={})  # what Studio sends
     assert 1 <= len(said["bubbles"]) <= 4
-    assert built["qa"].invoke({"question": "猫叫什么"})["answer"].text
+    assert built["qa"].invoke({"question": "猫叫什么"}, context={})["answer"].text
