@@ -22,7 +22,7 @@ ANSWERED = 0.9
 """What a subject counts that stands in the question the line answered, at once or later in the same burst."""
 
 NEARBY = (0.7, 0.6, 0.5, 0.4, 0.35, 0.3)
-FAR = 0.25
+FAR = 0.35
 """What it counts one, two, … lines before, and farther: 它怕什么 speaks of whoever was named before."""
 
 NEAR_SECONDS = 3_600.0
@@ -37,9 +37,10 @@ LATEST_NOW = 0.40
 """What being the last word on it adds to an answer; more where the question is about now."""
 
 AS_GOOD = 0.85
-AS_GOOD_NOW = 0.65
+AS_GOOD_NOW = 0.55
 """Share of the best line's score from which a later line can overtake it."""
 
+SAME_KIND = 0.8
 WRONG_KIND = 0.75
 ASKING = 0.35
 """What is left of a line that lacks what is wanted, or that asks something itself."""
@@ -99,7 +100,7 @@ def find_facts(
             asking = asks(line.text)
             if asking and line.role == "user":
                 continue  # a question asked before tells nothing
-            typed = _typed(question, line.text)
+            typed = _typed(question, lines, at)
             covered = 0.0 if typed is None else _covered(about, lines, held, at, lexicon)
             if typed is None or covered <= 0:
                 continue
@@ -207,13 +208,20 @@ def _follows(lines: Sequence[Message], at: int) -> tuple[Message, ...]:
     return tuple(lines[at + 1 : end])
 
 
-def _typed(question: Question, text: str) -> float | None:
-    """Whether a line holds the kind of thing asked for; None when it lacks what it must hold."""
+def _typed(question: Question, lines: Sequence[Message], at: int) -> float | None:
+    """Whether a line holds the kind of thing asked for; None when it lacks what it must hold.
+
+    The first bubble after a question of the same kind answers it, whatever it looks like: a name is just a word.
+    """
     if question.answer is None:
         return 0.5
-    if question.answer.search(text):
+    if question.answer.search(lines[at].text):
         return 1.0
-    return None if question.strict else 0.0
+    if question.strict:
+        return None
+    before = lines[at - 1] if at else None
+    answers = before is not None and before.role != lines[at].role and take_apart(before.text).kind == question.kind
+    return SAME_KIND if answers else 0.0
 
 
 def _side(question: Question, line: Message) -> float:
@@ -226,4 +234,4 @@ def _side(question: Question, line: Message) -> float:
         return 0.7 if "你" in line.text else 0.35
     if line.role == "user":
         return 0.95
-    return 1.0 if "你" in line.text else 0.7
+    return 1.0 if "你" in line.text else 0.5

@@ -131,7 +131,7 @@ class Proposer:
     def _answers(self) -> Iterable[Proposal]:
         for rank, fact in enumerate(self.facts()[:3]):
             # The order of the facts is not for the scorer to change: it knows style, and nothing of what is true.
-            fit = (0.3 + 0.7 * min(1.0, fact.score)) * LOWER_FACT**rank
+            fit = (0.3 + 0.7 * fact.confidence) * LOWER_FACT**rank
             sources = (fact.segment_id,) if fact.segment_id else ()
             if fact.line.role == "user":
                 habits = self._habits
