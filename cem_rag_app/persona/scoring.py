@@ -213,14 +213,9 @@ def copying(candidate: Candidate, replies: Sequence[str]) -> float:
 def longest_copied_run(text: str, source: str) -> int:
     """Length in characters of the longest common substring, line ends included."""
     best = 0
-    previous = [0] * (len(source) + 1)
-    for letter in text:
-        row = [0] * (len(source) + 1)
-        for column, other in enumerate(source):
-            if letter == other:
-                row[column + 1] = previous[column] + 1
-                best = max(best, row[column + 1])
-        previous = row
+    for start in range(len(text)):
+        while start + best < len(text) and text[start : start + best + 1] in source:
+            best += 1
     return best
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cem_rag_app.persona.scoring import (
     Candidate,
@@ -72,6 +74,12 @@ def test_a_borrowed_expression_is_free_and_a_long_copy_costs():
 def test_the_longest_run_is_found_anywhere():
     assert longest_copied_run("我今天去吃火锅啦", "昨天去吃火锅了") == 5
     assert longest_copied_run("", "x") == 0
+
+
+@given(st.text("ab\n", max_size=12), st.text("ab\n", max_size=12))
+def test_the_longest_run_is_what_trying_every_run_finds(text, source):
+    runs = {text[i:j] for i in range(len(text)) for j in range(i + 1, len(text) + 1)}
+    assert longest_copied_run(text, source) == max((len(run) for run in runs if run in source), default=0)
 
 
 def test_character_similarity_is_a_cosine_of_counts():
