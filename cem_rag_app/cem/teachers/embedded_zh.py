@@ -2,11 +2,13 @@
 
 A text's vector is the sum of the vectors of its n-grams (``cem_rag_app.cem.teachers.ngrams``), scaled to length 1.
 It is linear before that scaling on purpose: a student that recovers the n-grams of a text from its compressed bytes
-can share the table itself. Inference needs numpy and numba alone. How the table was made, from what, and how good it
+can share the table itself. The first 128 columns of a row are learned and say what it is about; the other 256 are its
+own fixed direction, signs drawn from a hash of its key, times a weight (its IDF), so that two texts with the
+same rare word are near whatever the topics say: a random projection of TF-IDF. Inference needs numpy and numba alone. How the table was made, from what, and how good it
 is: ``docs/teachers.md``; the command is ``python -m scripts.train_embedded_zh``.
 
 The artefact is ``embedded_zh.safetensors``: ``fold`` uint16 (65536,), ``keys`` int64 (v,), ``buckets`` int32 (2,),
-``table`` int8 (n, d), ``scales`` float32 (n,), where n = v + the sum of the buckets.
+``topics`` int8 (n, 128), ``topic_scales`` float32 (n,), ``weights`` float32 (n,), where n = v + the sum of the buckets.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from cem_rag_app.errors import CheckpointError
 from cem_rag_app.schema import FloatArray
 
 SHIPPED = Path(__file__).with_name("embedded_zh.safetensors")
+
+OWN_COLUMNS = 256
 
 
 @dataclass(frozen=True)
@@ -57,23 +61,25 @@ class NgramTable:
         remedy = "Reinstall cem-rag, or make it with python -m scripts.train_embedded_zh."
         try:
             parts = load_file(path)
-            fold, keys, buckets, table, scales = (
-                parts[name] for name in ("fold", "keys", "buckets", "table", "scales")
+            fold, keys, buckets, topics, scales, weights = (
+                parts[name] for name in ("fold", "keys", "buckets", "topics", "topic_scales", "weights")
             )
         except (OSError, SafetensorError, KeyError) as error:
             raise CheckpointError(f"The Chinese table {path} cannot be read: {error}.", remedy=remedy) from error
-        if buckets.shape != (2,) or buckets.dtype != np.int32 or keys.ndim != 1 or table.ndim != 2 or buckets.min() < 0:
+        if buckets.shape != (2,) or buckets.dtype != np.int32 or keys.ndim != 1 or topics.ndim != 2 or buckets.min() < 0:
             raise CheckpointError(f"The parts of {path} do not have the shapes of such a table.", remedy=remedy)
         rows = keys.size + int(buckets.sum())
         for part, kind, shape in (
             (fold, "uint16", (65536,)),
             (keys, "int64", (keys.size,)),
-            (table, "int8", (rows, table.shape[1])),
+            (topics, "int8", (rows, topics.shape[1])),
             (scales, "float32", (rows,)),
+            (weights, "float32", (rows,)),
         ):
             if part.dtype != kind or part.shape != shape:
                 found = f"{part.dtype}{part.shape}"
                 raise CheckpointError(f"A part of {path} is {found}, not {kind}{shape}.", remedy=remedy)
+        table, scales = quantise(full_rows(topics * scales[:, None], weights, keys, buckets))
         return cls.index(fold, keys, buckets, table, scales)
 
     @classmethod
@@ -107,14 +113,41 @@ class NgramTable:
         return out
 
 
+def full_rows(
+    topics: FloatArray, weights: FloatArray, keys: NDArray[np.int64], buckets: NDArray[np.int32]
+) -> FloatArray:
+    """Join the learned and the fixed columns: (n, 128) and (n,) to (n, 384) float32.
+
+    The fixed part of row r is ``weights[r] / 16`` times 256 signs, the bits (least significant first; 1 is plus) of
+    four words ``splitmix64(key + i * 0x9E3779B97F4A7C15)``, i = 1...4, where the key of shared row j is ``-1 - j``.
+    """
+    shared = -1 - np.arange(int(buckets.sum()), dtype=np.int64)
+    state = np.concatenate([keys, shared]).astype(np.uint64)[:, None]
+    with np.errstate(over="ignore"):
+        state = state + np.arange(1, 5, dtype=np.uint64)[None, :] * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state = state ^ (state >> np.uint64(31))
+    bits = np.unpackbits(state.astype("<u8").view(np.uint8).reshape(len(state), -1), axis=1, bitorder="little")
+    own = (bits.astype(np.float32) * 2 - 1) * (weights / np.sqrt(np.float32(OWN_COLUMNS)))[:, None]
+    rows: FloatArray = np.concatenate([topics.astype(np.float32), own], axis=1)
+    return rows
+
+
+def quantise(rows: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
+    """Rows to int8 with one float32 scale each."""
+    scales = (np.maximum(np.abs(rows).max(axis=1), 1e-9) / 127).astype(np.float32)
+    return np.rint(rows / scales[:, None]).astype(np.int8), scales
+
+
 class EmbeddedZhEncoder:
-    """Chinese (and mixed) text to 256-d unit vectors, with no model beyond the shipped table.
+    """Chinese (and mixed) text to 384-d unit vectors, with no model beyond the shipped table.
 
     Questions and documents are encoded alike. The table is read at the first encode.
     """
 
     name = "embedded-zh"
-    dimension = 256
+    dimension = 384
     pooling = "sum of n-gram vectors"
 
     def __init__(self, path: Path = SHIPPED) -> None:
@@ -136,11 +169,11 @@ class EmbeddedZhEncoder:
             return self._table
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
-        """Encode questions: ``(n, 256)`` float32, unit rows."""
+        """Encode questions: ``(n, 384)`` float32, unit rows."""
         return self.encode_documents(texts)
 
     def encode_documents(self, texts: Sequence[str]) -> FloatArray:
-        """Encode passages: ``(n, 256)`` float32, unit rows; a text without letters gets the first basis vector."""
+        """Encode passages: ``(n, 384)`` float32, unit rows; a text without letters gets the first basis vector."""
         table = self.table
         out = np.zeros((len(texts), table.dimension), dtype=np.float32)
         for row, text in enumerate(texts):

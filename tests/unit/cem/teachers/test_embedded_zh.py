@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from cem_rag_app.cem.teachers.embedded_zh import SHIPPED, EmbeddedZhEncoder, NgramTable
+from cem_rag_app.cem.teachers.embedded_zh import SHIPPED, EmbeddedZhEncoder, NgramTable, full_rows
 from cem_rag_app.cem.teachers.ngrams import build_fold
 from cem_rag_app.errors import CheckpointError
 
@@ -20,17 +20,43 @@ def small_table(**changes: np.ndarray) -> dict[str, np.ndarray]:
         "fold": build_fold({}),
         "keys": np.array([ord("好"), ord("吃")], dtype=np.int64),
         "buckets": np.array([1, 0], dtype=np.int32),
-        "table": np.array([[3, 0], [0, 4], [1, 1]], dtype=np.int8),
-        "scales": np.array([1.0, 0.5, 0.25], dtype=np.float32),
+        "topics": np.array([[3, 0], [0, 4], [1, 1]], dtype=np.int8),
+        "topic_scales": np.array([1.0, 0.5, 0.25], dtype=np.float32),
+        "weights": np.array([0.0, 1.0, 2.0], dtype=np.float32),
     }
     return parts | changes
 
 
+def splitmix64(value: int) -> int:
+    value &= 2**64 - 1
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    value = (value ^ value >> 27) * 0x94D049BB133111EB % 2**64
+    return value ^ value >> 31
+
+
+def signs(key: int) -> np.ndarray:
+    """256 signs of a row, as the module's text defines them, one bit at a time."""
+    words = [splitmix64(key + step * 0x9E3779B97F4A7C15) for step in range(1, 5)]
+    return np.array([1.0 if word >> bit & 1 else -1.0 for word in words for bit in range(64)])
+
+
+def test_a_row_is_its_topics_and_its_own_direction(tmp_path: Path) -> None:
+    parts = small_table()
+    rows = full_rows(
+        parts["topics"] * parts["topic_scales"][:, None], parts["weights"], parts["keys"], parts["buckets"]
+    )
+    assert rows.shape == (3, 2 + 256)
+    np.testing.assert_allclose(rows[:, :2], [[3, 0], [0, 2], [0.25, 0.25]])
+    np.testing.assert_array_equal(rows[0, 2:], np.zeros(256))
+    np.testing.assert_allclose(rows[1, 2:], signs(ord("吃")) / 16)
+    np.testing.assert_allclose(rows[2, 2:], signs(-1) / 8)
+
+
 def test_a_vector_is_the_sum_of_its_rows(tmp_path: Path) -> None:
-    save_file(small_table(), tmp_path / "t.safetensors")
+    save_file(small_table(weights=np.zeros(3, dtype=np.float32)), tmp_path / "t.safetensors")
     table = NgramTable.load(tmp_path / "t.safetensors")
     # 好 twice, 吃 once, and 吗, which is unknown and takes the shared row; the pairs are unknown and share none.
-    np.testing.assert_allclose(table.sum("好好吃吗".encode()), [6.25, 2.25])
+    np.testing.assert_allclose(table.sum("好好吃吗".encode())[:2], [6.25, 2.25], rtol=1e-5)
 
 
 def test_the_sum_is_linear_so_a_text_in_pieces_adds_up() -> None:
@@ -72,9 +98,10 @@ def test_it_needs_no_torch() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"table": np.zeros((2, 2), dtype=np.int8)},
-        {"table": np.zeros((3, 2), dtype=np.float32)},
-        {"scales": np.zeros(4, dtype=np.float32)},
+        {"topics": np.zeros((2, 2), dtype=np.int8)},
+        {"topics": np.zeros((3, 2), dtype=np.float32)},
+        {"topic_scales": np.zeros(4, dtype=np.float32)},
+        {"weights": np.zeros(3, dtype=np.float64)},
         {"fold": np.zeros(100, dtype=np.uint16)},
         {"keys": np.zeros((2, 1), dtype=np.int64)},
         {"buckets": np.array([-1, 2], dtype=np.int32)},
@@ -94,7 +121,7 @@ def test_a_missing_a_torn_and_an_incomplete_file_are_refused(tmp_path: Path) -> 
     with pytest.raises(CheckpointError):
         NgramTable.load(path)
     parts = load_file(SHIPPED)
-    del parts["scales"]
+    del parts["weights"]
     save_file(parts, path)
-    with pytest.raises(CheckpointError, match="scales"):
+    with pytest.raises(CheckpointError, match="weights"):
         NgramTable.load(path)
