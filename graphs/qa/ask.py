@@ -53,13 +53,13 @@ def _answerer(memory: QaMemory, settings: Settings) -> Answerer:
 
 
 def _similarity(memory: QaMemory) -> Any:
-    """Cosine in the space of the memory's queries; None where the memory offers no encoder."""
-    encode = getattr(memory, "encode_queries", None)
-    if encode is None:
+    """Cosine in the space of the memory's queries; None where the memory has no encoders and words must do."""
+    encoders = getattr(memory, "encoders", None)
+    if encoders is None:
         return None
     from graphs.persona.similarity import EncoderSimilarity
 
-    return EncoderSimilarity(encode)
+    return EncoderSimilarity(lambda texts: encoders().query.encode_queries(texts))
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,6 +94,19 @@ def test_likeness_finds_a_sentence_that_shares_no_word_with_the_question() -> No
     answer = ExtractiveAnswerer(similarity).answer("Mocha?", [hit(DOME, 1), hit(COFFEE, 2)])
     assert [citation.number for citation in answer.citations] == [2]
     assert "The tin stands behind the radio." in answer.text
+
+
+def test_likeness_is_measured_by_the_memory_s_own_query_encoder() -> None:
+    class Query2d:
+        def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+            return np.array([[1.0, 0.0] if t == "Mocha?" or "radio" in t else [0.0, 1.0] for t in texts], np.float32)
+
+    class MemoryWithEncoders(ShelfMemory):
+        def encoders(self) -> SimpleNamespace:
+            return SimpleNamespace(query=Query2d())
+
+    answer = ask(MemoryWithEncoders([DOME, COFFEE]), "Mocha?", offline_settings())
+    assert [citation.number for citation in answer.citations] == [2]
 
 
 def test_a_title_counts_as_context_and_is_not_quoted_as_a_sentence() -> None:
