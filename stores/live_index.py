@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cem_rag_app.errors import DimensionError, MemoryCorruptError
 from cem_rag_app.schema import FloatArray
+from cem_rag_app.zpkg.dictionary import Dictionary
 from stores.catalog.chunks import Position, count_chunks, deleted_after, locations_after, position
 from stores.catalog.database import Database
 from stores.catalog.notes import get_value
@@ -25,9 +26,15 @@ from stores.profile import Encoders, Progress
 GENERATION = "generation"
 """State key: how often frames were compressed anew, and so how often vectors changed."""
 
-SAVE_EVERY = 20_000
-"""Vectors embedded between two saves of a long build: what a kill can cost."""
+NO_DICTIONARY = Dictionary(b"")
+_PROBE_FRAME = bytes.fromhex(
+    "00008902005468652077696e67206f66206120706c616e65206361727269657320612073686f636b20776176652e20"
+    "e4bb8ae5a4a9e68891e4bbace58ebbe59083e781abe99485efbc8ce5a5bde4b88de5a5bdefbc9f"
+)
+"""A frame without dictionary: one English sentence and one Chinese."""
 
+_PROBE_LENGTH = 16
+_PROBE_TOLERANCE = 1e-4
 _BATCH = 256
 _PIECE = 1024
 _log = logging.getLogger(__name__)
@@ -197,7 +204,8 @@ class LiveIndex:
         encoder = self._encoders().document
         state = self._state
         if state is None or state.generation != generation:
-            state = self._load(encoder.name, generation, now)
+            probe = tuple(encoder.encode([_PROBE_FRAME], NO_DICTIONARY)[0, :_PROBE_LENGTH].tolist())
+            state = self._load(encoder.name, probe, generation, now)
         if state is None:
             state = SavedIndex(
                 FaissIndex(encoder.dimension, IndexParameters("flat")),
@@ -205,12 +213,13 @@ class LiveIndex:
                 np.empty(0, dtype=bool),
                 Position(),
                 encoder.name,
+                probe,
                 generation,
             )
         self._state = state
         return state
 
-    def _load(self, encoder: str, generation: int, now: Position) -> SavedIndex | None:
+    def _load(self, encoder: str, probe: tuple[float, ...], generation: int, now: Position) -> SavedIndex | None:
         try:
             saved = load_index(self._folder)
         except MemoryCorruptError as error:
@@ -219,8 +228,13 @@ class LiveIndex:
         if saved is None:
             return None
         ahead = saved.covers.chunk_id > now.chunk_id or saved.covers.deletion > now.deletion
-        if saved.encoder != encoder or saved.generation != generation or ahead:
-            _log.warning("The index in %s belongs to another state of this memory and is rebuilt.", self._folder)
+        same_student = (
+            saved.encoder == encoder
+            and len(saved.probe) == len(probe)
+            and np.allclose(saved.probe, probe, atol=_PROBE_TOLERANCE)
+        )
+        if not same_student or saved.generation != generation or ahead:
+            _log.info("The index in %s is of another encoder or another state of the frames: rebuilt.", self._folder)
             return None
         return saved
 

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from cem_rag_app.settings import Settings
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary
 from stores import search as searching
+from stores.building import Builder, BuildReport
 from stores.catalog import conversation as conversations
 from stores.catalog import notes
-from stores.catalog.chunks import add_chunk, count_chunks
+from stores.catalog.chunks import add_chunk
 from stores.catalog.database import FILE_NAME, Database
 from stores.catalog.migrations import migrate
 from stores.checking import CheckReport, check_memory
@@ -29,8 +30,8 @@ from stores.files import sync_folder, writer_lock
 from stores.frames import FrameStore, add_dictionary, dictionary_exists
 from stores.hits import HitOpener
 from stores.ingest import ImportReport, Ingest
-from stores.live_index import GENERATION, SAVE_EVERY, LiveIndex
-from stores.packing import TRAINED_AT, Packing
+from stores.live_index import GENERATION, LiveIndex
+from stores.packing import TRAINED_AT
 from stores.profile import EncoderFactory, Encoders, FrameEncoder, MemoryProfile, Progress, QueryEncoder
 from stores.status import memory_status
 from stores.tail import NO_DICTIONARY, open_messages, open_record
@@ -54,23 +55,6 @@ SAVE_ON_CLOSE_FROM = 1_000
 """Chunks embedded outside a build that are worth saving when a memory is closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class BuildReport:
-    """What a build did."""
-
-    chunks: int
-    """Chunks in the memory."""
-    packed: int
-    """Chunks sealed into packs."""
-    embedded: int
-    """Chunks embedded."""
-    own_dictionary: bool
-    """Whether a new dictionary was trained."""
-    index: str
-    """Kind of the vector index."""
-    seconds: float
-
-
 class Memory:
     """See the module docstring; make one with :meth:`create` or :meth:`open`."""
 
@@ -88,6 +72,7 @@ class Memory:
         self.index = LiveIndex(path / "index", database, self.frames, self.encoders, settings.index)
         self._opener = HitOpener(database, self.frames, settings.segment, chunk_limit=settings.pack.chunk_limit)
         self._ingest = Ingest(database, self.frames, settings.pack)
+        self._builder = Builder(path, database, self.frames, self.index, settings.pack)
         self._records = Compressor(NO_DICTIONARY, settings.pack.level)
 
     @classmethod
@@ -248,7 +233,9 @@ class Memory:
             DiskFullError: no space is left; the memory is as it was.
             MemoryCorruptError: a frame is damaged.
         """
-        return self._build(limit=limit, batch_size=batch_size, index=index, force=False, progress=progress)
+        wanted = self.settings.index if index == "auto" else index
+        with writer_lock(self.path):
+            return self._builder.run(limit=limit, batch_size=batch_size, index=wanted, progress=progress)
 
     def compact(self, progress: Progress | None = None) -> BuildReport:
         """Write everything anew: packs without gaps, an index without dead entries, files without free space.
@@ -258,7 +245,8 @@ class Memory:
             DiskFullError: no space is left; the memory is as it was.
             MemoryCorruptError: a frame is damaged.
         """
-        return self._build(limit=0, batch_size=256, index="auto", force=True, progress=progress)
+        with writer_lock(self.path):
+            return self._builder.run(batch_size=256, index=self.settings.index, force=True, progress=progress)
 
     def remember(self, message: Message, *, turn_id: str, position: int) -> Message:
         """Store one message of a running conversation; returns it with its id once it is on disk.
@@ -381,26 +369,3 @@ class Memory:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _build(self, *, limit: int, batch_size: int, index: str, force: bool, progress: Progress | None) -> BuildReport:
-        started = time.monotonic()
-        wanted = self.settings.index if index == "auto" else index
-        with writer_lock(self.path):
-            packed = Packing(self.path, self.database, self.frames, self.settings.pack).run(
-                force=force, progress=progress
-            )
-            embedded = self.index.sync(limit=limit, batch_size=batch_size, save_every=SAVE_EVERY, progress=progress)
-            self.index.reshape(wanted)
-            self.index.save()
-            if packed.chunks or force:
-                self.database.shrink()
-            with self.database.read() as connection:
-                count = count_chunks(connection)
-        return BuildReport(
-            chunks=count,
-            packed=packed.chunks,
-            embedded=embedded,
-            own_dictionary=packed.own_dictionary,
-            index=self.index.kind,
-            seconds=time.monotonic() - started,
-        )

@@ -34,6 +34,7 @@ class SavedIndex:
         live: (n,) False where the chunk has been deleted since.
         covers: how far it has followed the catalog.
         encoder: name of the encoder that made the vectors.
+        probe: what that encoder made of one fixed frame: two students of one name are told apart by it.
         generation: the catalog's count of repacks that changed frames.
     """
 
@@ -42,6 +43,7 @@ class SavedIndex:
     live: np.ndarray[Any, np.dtype[np.bool_]]
     covers: Position
     encoder: str
+    probe: tuple[float, ...]
     generation: int
 
 
@@ -73,6 +75,7 @@ def save_index(folder: Path, saved: SavedIndex) -> None:
         "dimension": saved.index.dimension,
         "count": len(saved.chunk_ids),
         "encoder": saved.encoder,
+        "probe": list(saved.probe),
         "generation": saved.generation,
         "covers": {"chunk_id": saved.covers.chunk_id, "deletion": saved.covers.deletion},
         "sha256": {INDEX_FILE: digest, MAP_FILE: hashlib.sha256(id_map).hexdigest()},
@@ -103,13 +106,13 @@ def load_index(folder: Path) -> SavedIndex | None:
         parameters = IndexParameters(**config["parameters"])
         covers = Position(**config["covers"])
         encoder, generation, count = str(config["encoder"]), int(config["generation"]), int(config["count"])
-        dimension = int(config["dimension"])
+        dimension, probe = int(config["dimension"]), tuple(float(value) for value in config["probe"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MemoryCorruptError(f"{folder} holds no sound index ({error!r}).", remedy=_REMEDY) from error
     index = FaissIndex.load(folder / INDEX_FILE, parameters)
     if not len(index) == len(chunk_ids) == count or index.dimension != dimension:
         raise MemoryCorruptError(f"{folder} mixes files of different indexes.", remedy=_REMEDY)
-    return SavedIndex(index, chunk_ids, live, covers, encoder, generation)
+    return SavedIndex(index, chunk_ids, live, covers, encoder, probe, generation)
 
 
 def _write_index(index: FaissIndex, path: Path) -> None:
