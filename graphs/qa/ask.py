@@ -59,7 +59,7 @@ def _similarity(memory: QaMemory) -> Any:
         return None
     from graphs.persona.similarity import EncoderSimilarity
 
-    return EncoderSimilarity(lambda texts: encoders().query.encode_queries(texts))
+    return EncoderSimilarity(lambda texts: encoders().query.encode_queries(texts))  # noqa: PLW0108 - loads late
 
 
 @cache
