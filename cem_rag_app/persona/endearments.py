@@ -1,4 +1,7 @@
-"""The lexicon of endearments, and the words that only look like one. Data; ``pet_names`` holds the policy."""
+"""The lexicon of endearments, and the words that only look like one. Data; ``pet_names`` holds the policy.
+
+Patterns here read text in which ``pet_names`` has put a space for every pause, ``*`` for other signs, ``0`` for digits.
+"""
 
 from __future__ import annotations
 
@@ -78,13 +81,13 @@ THIRD_PARTY = re.compile(
 )
 """Someone else's spouse or child stands behind this."""
 
-OWN = re.compile(r"(?:我|咱)(?:家|们)?的?\Z|你[^，。,.!?！？\s]{0,3}是[^，。,.!?！？\s]{0,5}\Z")
+OWN = re.compile(r"(?:我|咱)(?:家|们)?的?\Z|你[^ ]{0,3}是[^ ]{0,5}\Z")
 """Whatever THIRD_PARTY says: one's own, or said of the listener (你真是个小可爱)."""
 
 ADDRESS_LEFT = re.compile(
-    r"(?:^|[^a-z0-9\u3400-\u9fff]|[了啦呀吧哦嘛呢哈啊嗯哎欸诶喂嘿嗨]|我的|我家|晚安|早安|早上好|[想爱]你|谢谢|拜拜|好的|"
+    r"(?:^|[ *]|[了啦呀吧哦嘛呢哈啊嗯哎欸诶喂嘿嗨]|我的|我家|晚安|早安|早上好|[想爱]你|谢谢|拜拜|好的|"
     r"乖|叫你|喊你)\Z"
 )
-ADDRESS_RIGHT = re.compile(r"(?:\Z|[^a-z0-9\u3400-\u9fff]|[你我咱您]|快|早|晚|在吗|在不|别|们|呀|啊|哟|哎)")
+ADDRESS_RIGHT = re.compile(r"(?:\Z|[ *]|[你我咱您]|快|早|晚|在吗|在不|别|们|呀|啊|哟|哎)")
 KISS = re.compile(r"^(?:[你我它他她咱]|一[下口]|抱抱|额|脸|嘴|猫)")
 """亲 and 亲亲 before these are the verb."""
