@@ -7,6 +7,8 @@ sample), ``OUT/LANGUAGE/pairs.tsv`` (kind, left, right) and ``OUT/LANGUAGE/sourc
 Nothing is downloaded, and nothing of a collection that this project is measured on is read.
 """
 
+# ruff: noqa: S311 - samples are drawn with fixed seeds; nothing here is secret.
+
 from __future__ import annotations
 
 import argparse
@@ -46,8 +48,8 @@ def collect(language: str, clones: Path, out: Path) -> None:
             print(f"{name}: no clone under {clones}, left out")
             continue
         before = (len(passages), len(pairs))
-        for kind, left, right in read(clone):
-            left, right = _line(left), _line(right)
+        for kind, raw_left, raw_right in read(clone):
+            left, right = _line(raw_left), _line(raw_right)
             if kind == "passage" and left:
                 passages.setdefault(_key(left), left)
             elif left and right and left != right:

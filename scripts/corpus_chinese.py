@@ -4,6 +4,8 @@ Only sources are read whose terms allow a derived artefact to be shipped, or tha
 marked "non-commercial research only" (C3, OCNLI, LCQMC) are left out although they could be had.
 """
 
+# ruff: noqa: S311 - samples are drawn with fixed seeds; nothing here is secret.
+
 from __future__ import annotations
 
 import csv
@@ -58,14 +60,16 @@ def emollm(clone: Clone) -> Iterator[Record]:
             except json.JSONDecodeError:
                 continue  # one hand-edited record is not worth the file
             lines = [str(turn[key]) for turn in turns for key in ("input", "output") if turn.get(key)]
-            yield from conversation([re.sub(r"（[^）]*）", "", line) for line in lines], random.Random(number), share=0.5)
+            spoken = [re.sub(r"（[^）]*）", "", line) for line in lines]
+            yield from conversation(spoken, random.Random(number), share=0.5)
 
 
 def cpsycoun(clone: Clone) -> Iterator[Record]:
     """Counselling conversations written from case reports."""
     for path, content in clone.read(clone.files("CPsyCounD/Data/", ".txt")):
         lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
-        yield from conversation([re.sub(r"^[^：:]{1,8}[：:]", "", line) for line in lines], random.Random(path), share=0.4)
+        spoken = [re.sub(r"^[^：:]{1,8}[：:]", "", line) for line in lines]
+        yield from conversation(spoken, random.Random(path), share=0.4)
 
 
 def text_messages(clone: Clone) -> Iterator[Record]:
@@ -149,10 +153,11 @@ def markdown_prose(clone: Clone) -> Iterator[Record]:
             continue
         heading = ""
         for block in re.split(r"\n\s*\n", re.sub(r"```.*?```", "", content.decode("utf-8", "replace"), flags=re.S)):
+            body = block
             if block.startswith("#"):
                 heading = _MARKDOWN.sub(r"\1", block.splitlines()[0]).strip()
-                block = "\n".join(block.splitlines()[1:])
-            yield from prose(re.sub(r"\s+", " ", _MARKDOWN.sub(r"\1", block)).strip(" -"), heading)
+                body = "\n".join(block.splitlines()[1:])
+            yield from prose(re.sub(r"\s+", " ", _MARKDOWN.sub(r"\1", body)).strip(" -"), heading)
 
 
 def conversation(turns: list[str], draw: random.Random, *, share: float) -> Iterator[Record]:

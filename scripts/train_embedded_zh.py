@@ -8,6 +8,8 @@ with the better MRR on held-out pairs is written, with its scores beside it (``.
 table of traditional and simplified characters (Apache-2.0).
 """
 
+# ruff: noqa: S311 - samples are drawn with fixed seeds; nothing here is secret.
+
 from __future__ import annotations
 
 import argparse
@@ -183,7 +185,9 @@ def lsa(texts: Bags, rows: int, recipe: Recipe) -> tuple[Floats, Floats]:
     norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     weighted = diags((1 / np.maximum(norms, 1e-9)).astype(np.float32)) @ weighted
     began = time.monotonic()
-    _, strength, right = randomized_svd(weighted, recipe.dimension, n_iter=2, n_oversamples=32, random_state=recipe.seed)
+    _, strength, right = randomized_svd(
+        weighted, recipe.dimension, n_iter=2, n_oversamples=32, random_state=recipe.seed
+    )
     print(f"SVD of {weighted.shape}, {weighted.nnz} entries: {time.monotonic() - began:.0f} s", flush=True)
     # Whitened (every direction counts alike), weighted by IDF to the 1.5: measured better than plain V and IDF.
     table = right.T / strength[None, :]
@@ -253,9 +257,7 @@ def contrast(
     return table.detach().numpy()
 
 
-def evaluate(
-    table: Floats, held: list[tuple[str, str, str]], vocabulary: Vocabulary
-) -> dict[str, float]:
+def evaluate(table: Floats, held: list[tuple[str, str, str]], vocabulary: Vocabulary) -> dict[str, float]:
     """MRR of each kind of held-out pair: the right one among all rights of its kind; ``mean`` over the kinds."""
     small, scales = quantise(table)
     dense = small.astype(np.float32) * scales[:, None]

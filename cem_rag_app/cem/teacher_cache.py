@@ -116,9 +116,7 @@ class TeacherCache:
     def _read(self, rows: list[int]) -> FloatArray:
         if not rows:
             return np.empty((0, self._teacher.dimension), dtype=np.float32)
-        stored = np.memmap(
-            self._vectors, dtype="<f2", mode="r", shape=(len(self._check), self._teacher.dimension)
-        )
+        stored = np.memmap(self._vectors, dtype="<f2", mode="r", shape=(len(self._check), self._teacher.dimension))
         found: NDArray[np.float16] = np.asarray(stored[rows])
         for row, vector in zip(rows, found, strict=True):
             if zlib.crc32(vector.tobytes()) != self._check[row]:

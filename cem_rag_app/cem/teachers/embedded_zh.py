@@ -2,13 +2,14 @@
 
 A text's vector is the sum of the vectors of its n-grams (``cem_rag_app.cem.teachers.ngrams``), scaled to length 1.
 It is linear before that scaling on purpose: a student that recovers the n-grams of a text from its compressed bytes
-can share the table itself. The first 128 columns of a row are learned and say what it is about; the other 256 are its
-own fixed direction, signs drawn from a hash of its key, times a weight (its IDF), so that two texts with the
-same rare word are near whatever the topics say: a random projection of TF-IDF. Inference needs numpy and numba alone. How the table was made, from what, and how good it
+can share the table itself. The first 128 columns of a row are learned and say what it is about. The other 256 are a
+direction of its own: signs drawn from a hash of its key, times a weight made from its IDF, so that two texts with the
+same rare word are near whatever the topics say (a random projection of TF-IDF).
+Inference needs numpy and numba alone. How the table was made, from what, and how good it
 is: ``docs/teachers.md``; the command is ``python -m scripts.train_embedded_zh``.
 
 The artefact is ``embedded_zh.safetensors``: ``fold`` uint16 (65536,), ``keys`` int64 (v,), ``buckets`` int32 (2,),
-``topics`` int8 (n, 128), ``topic_scales`` float32 (n,), ``weights`` float32 (n,), where n = v + the sum of the buckets.
+``topics`` int8 (n, 128), ``topic_scales`` float32 (n,), ``weights`` float32 (n,); n = v + the sum of the buckets.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class NgramTable:
             )
         except (OSError, SafetensorError, KeyError) as error:
             raise CheckpointError(f"The Chinese table {path} cannot be read: {error}.", remedy=remedy) from error
-        if buckets.shape != (2,) or buckets.dtype != np.int32 or keys.ndim != 1 or topics.ndim != 2 or buckets.min() < 0:
+        shared = buckets.shape == (2,) and buckets.dtype == np.int32 and buckets.min() >= 0
+        if not shared or keys.ndim != 1 or topics.ndim != 2:
             raise CheckpointError(f"The parts of {path} do not have the shapes of such a table.", remedy=remedy)
         rows = keys.size + int(buckets.sum())
         for part, kind, shape in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -33,7 +32,9 @@ class CountingTeacher:
     def encode_documents(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += texts
         seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") for text in texts]
-        return unit_rows(np.array([np.random.default_rng(s).standard_normal(self.dimension) for s in seeds], np.float32))
+        return unit_rows(
+            np.array([np.random.default_rng(s).standard_normal(self.dimension) for s in seeds], np.float32)
+        )
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         return -self.encode_documents(texts)
@@ -75,7 +76,9 @@ def test_another_space_never_gets_these_vectors(tmp_path: Path, other: CountingT
     TeacherCache(tmp_path, CountingTeacher()).encode(["a"])
     cache = TeacherCache(tmp_path, other)
     assert "a" not in cache
-    np.testing.assert_allclose(cache.encode(["a"]), CountingTeacher(dimension=other.dimension).encode_documents(["a"]), atol=1e-3)
+    np.testing.assert_allclose(
+        cache.encode(["a"]), CountingTeacher(dimension=other.dimension).encode_documents(["a"]), atol=1e-3
+    )
     assert other.asked == ["a"]
 
 
@@ -146,7 +149,7 @@ def test_a_killed_process_loses_at_most_the_block_it_was_in(tmp_path: Path) -> N
         TeacherCache(Path(sys.argv[1]), Dying()).encode([str(n) for n in range(50)], block=10)
         """
     )
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], timeout=120, cwd=os.getcwd())
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL
     teacher = CountingTeacher(name="dying", dimension=4)
     cache = TeacherCache(tmp_path, teacher)

@@ -62,7 +62,9 @@ def test_a_vector_is_the_sum_of_its_rows(tmp_path: Path) -> None:
 def test_the_sum_is_linear_so_a_text_in_pieces_adds_up() -> None:
     table = EmbeddedZhEncoder().table
     whole = table.sum("今天去吃火锅。明天下雨！".encode())
-    np.testing.assert_allclose(whole, table.sum("今天去吃火锅。".encode()) + table.sum("明天下雨！".encode()), atol=1e-4)
+    np.testing.assert_allclose(
+        whole, table.sum("今天去吃火锅。".encode()) + table.sum("明天下雨！".encode()), atol=1e-4
+    )
 
 
 def test_related_texts_are_nearer_than_unrelated_ones() -> None:
@@ -89,7 +91,8 @@ def test_its_revision_changes_with_the_artefact(tmp_path: Path) -> None:
 def test_it_needs_no_torch() -> None:
     code = (
         "import sys; from cem_rag_app.cem.teachers.registry import load_teacher;"
-        "load_teacher('embedded-zh').encode_queries(['你好']); print('torch' in sys.modules, 'transformers' in sys.modules)"
+        "load_teacher('embedded-zh').encode_queries(['你好']);"
+        "print('torch' in sys.modules, 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split() == ["False", "False"]
