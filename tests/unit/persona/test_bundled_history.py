@@ -24,16 +24,16 @@ def test_it_imports_whole_and_in_order(history):
     assert (
         list(read_history(EXAMPLES / "history.zh.jsonl", format="chat-jsonl", persona="林夏", report=report)) == history
     )
-    assert report.taken == len(history) == 1042
-    assert report.persona_messages == 691
+    assert report.taken == len(history) == 1057
+    assert report.persona_messages == 700
     assert not report.skipped
     assert not report.reordered
-    assert Counter(message.speaker for message in history) == {"林夏": 691, "阿宁": 351}
+    assert Counter(message.speaker for message in history) == {"林夏": 700, "阿宁": 357}
     assert len({message.source_id for message in history}) == len(history)
 
 
 def test_the_readme_tells_its_size():
-    assert "1,042 messages in 109 sittings" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert "1,057 messages in 112 sittings" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
 def test_no_message_and_no_burst_of_the_person_breaks_a_rule(history):
