@@ -87,11 +87,12 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
     student = checkpoint.student
     tensors: dict[str, np.ndarray[Any, Any]] = {
         "hashes": checkpoint.reader.hashes,
-        "fold": checkpoint.reader.fold,
         "table": student.table,
         "scales": student.scales,
         "bias": student.bias.astype(np.float16),
     }
+    if checkpoint.reader.config.kind == "tokens":
+        tensors["fold"] = checkpoint.reader.fold
     if student.projection is not None:
         tensors["projection"] = student.projection.astype(np.float16)
     if student.inner is not None and student.inner_bias is not None and student.outer is not None:
@@ -202,20 +203,21 @@ def _load_config(folder: Path) -> CheckpointConfig:
 
 
 def _assemble(folder: Path, config: CheckpointConfig, tensors: dict[str, Any]) -> Checkpoint:
-    missing = {"hashes", "fold", "table", "scales", "bias"} - set(tensors)
+    needed = {"hashes", "table", "scales", "bias"} | ({"fold"} if config.features.kind == "tokens" else set())
+    missing = needed - set(tensors)
     if missing:
         raise _damaged(folder, f"{WEIGHTS} lacks {', '.join(sorted(missing))}")
     if tensors["hashes"].dtype != np.int64 or tensors["hashes"].ndim != 1 or not tensors["hashes"].all():
         raise _damaged(folder, "hashes is no vocabulary")
-    reader = FeatureReader(
-        tensors["hashes"], FeatureConfig(**config.features.model_dump()), tensors["fold"].astype(np.uint16)
-    )
+    fold = tensors.get("fold", np.zeros(65536, dtype=np.uint16))
+    if fold.shape != (65536,) or fold.dtype != np.uint16:
+        raise _damaged(folder, "fold is no folding table")
+    reader = FeatureReader(tensors["hashes"], FeatureConfig(**config.features.model_dump()), fold)
     table = tensors["table"]
     optional = {name: tensors[name].astype(np.float32) for name in ("inner", "inner_bias", "outer") if name in tensors}
     rank = table.shape[1] if table.ndim == 2 else -1
     width = optional["inner"].size // max(1, rank) if "inner" in optional else 0
     shapes = {
-        "fold": (65536,),
         "table": (reader.size, rank),
         "scales": (reader.size,),
         "projection": (rank, config.dimension),

@@ -86,14 +86,14 @@ class TrainingConfig:
     cache: Path | None = None
     language: Literal["zh", "en"] = "en"
     limit: int = 0
-    words: int = 26_000
-    word_pairs: int = 12_000
+    words: int = 32_000
+    word_pairs: int = 5_000
     buckets: int = 4_096
     grams: int = 36_000
     count_weight: CountWeight = "log"
     edges: bool = True
     rank: int = 256
-    hidden: int = 0
+    hidden: int = 512
     feature_dropout: float = 0.1
     epochs: int = 8
     batch_size: int = 1024
@@ -185,7 +185,9 @@ def _take_over(config: TrainingConfig, teacher: EmbeddedZhEncoder, started: floa
     counts = read_compressed(checkpoint.reader, texts, dictionaries, config.level)
     agreement = (checkpoint.student.embed(counts) * teacher.encode_documents(texts)).sum(axis=1)
     scores = {"cosine": round(float(agreement.mean()), 4), "least_cosine": round(float(agreement.min()), 4)}
-    save_shared(record.model_copy(update={"recipe": {**record.recipe, "held_out": scores}}), config.output)
+    kept = ("teacher", "texts", "language", "level")
+    recipe = {"scores": scores, **{key: record.recipe[key] for key in kept}}
+    save_shared(record.model_copy(update={"recipe": recipe}), config.output)
     tell(1, 1, "taking over the teacher's table")
     return TrainingReport(config.output, 0, checkpoint.reader.size, 0, scores, time.monotonic() - started)
 
@@ -207,7 +209,7 @@ def _record(
             level=config.level,
             dictionaries=tuple(dictionary.digest for dictionary in dictionaries),
         ),
-        recipe={"held_out": scores, **_plain(config)},
+        recipe={"scores": scores, **_plain(config)},
     )
 
 
