@@ -52,6 +52,10 @@ ELSEWHERE = 0.9
 COMPARED = 24
 """Lines whose meaning is compared: the best ones by their words."""
 
+LEAST_SUBJECT = 0.25
+LEAST_SAID = 0.4
+"""Mass below which a question has no subject, and a line (对, 嗯嗯) no answer in it."""
+
 LONGEST_ECHO = 16
 
 
@@ -89,7 +93,7 @@ def find_facts(
         similarity: How alike two texts are.
     """
     about = lexicon.subject(question.subject)
-    if not about:
+    if lexicon.mass(about) < LEAST_SUBJECT:
         return []
     best: dict[int, Fact] = {}
     for segment_id, lines in stretches:
@@ -102,7 +106,7 @@ def find_facts(
                 continue  # a question asked before tells nothing
             typed = _typed(question, lines, at)
             covered = 0.0 if typed is None else _covered(about, lines, held, at, lexicon)
-            if typed is None or covered <= 0:
+            if typed is None or covered <= 0 or lexicon.mass(held[at]) < LEAST_SAID:
                 continue
             score = COVERED * covered + TYPED * typed
             if question.answer is not None and not typed:

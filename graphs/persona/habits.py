@@ -10,11 +10,12 @@ from functools import cached_property
 from statistics import median
 
 from cem_rag_app.persona.exchanges import exchanges
-from cem_rag_app.persona.intents import Intent, classify
+from cem_rag_app.persona.intents import Intent
 from cem_rag_app.persona.scoring import Similarity
 from cem_rag_app.schema import Message
 from graphs.persona.lexicon import Lexicon
 from graphs.persona.phrases import phrases
+from graphs.persona.questions import kind_of
 from graphs.persona.state import CHAT_SOURCE, PersonaMemory
 
 MOST_MESSAGES = 4_000
@@ -73,7 +74,7 @@ class Habits:
         """Median burst length of the person's answers, by what was said to them."""
         lengths: dict[Intent, list[int]] = defaultdict(list)
         for pair in self.pairs:
-            lengths[classify(pair.text)].append(len(pair.reply))
+            lengths[kind_of(pair.text)].append(len(pair.reply))
         return {intent: max(1, round(median(counts))) for intent, counts in lengths.items()}
 
     @cached_property
@@ -103,8 +104,7 @@ class Habits:
             line.text.strip()
             for line in self.lines
             if line.role == "assistant"
-            and len(line.text) <= 10
-            and any(mark in line.text for mark in marks)
+            and any(mark in line.text and len(line.text) <= len(mark) + 3 for mark in marks)
             and not any(sign in line.text for sign in "?？吗")
         )
         return (*own, *phrases().unsure_fallback)
@@ -128,7 +128,7 @@ class Habits:
         found: dict[str, dict[str, None]] = defaultdict(dict)
         for line in self.lines:
             if line.role == "assistant":
-                found[classify(line.text)][line.text.strip()] = None
+                found[kind_of(line.text)][line.text.strip()] = None
         return {kind: tuple(lines) for kind, lines in found.items()}
 
     @cached_property

@@ -54,7 +54,12 @@ class Lexicon:
                 found.add(run)
                 continue
             pairs = [run[at : at + GRAM_LETTERS] for at in range(len(run) - 1)]
-            said = [bool(self._counts[pair]) for pair in pairs]
+            counts = [self._counts[pair] for pair in pairs]
+            said = [
+                # Between two words that are said more often on their own, a pair is only where they meet: 火锅|基金.
+                count > 0 and not (0 < at < len(pairs) - 1 and count <= min(counts[at - 1], counts[at + 1]))
+                for at, count in enumerate(counts)
+            ]
             inside = [any(said[max(0, at - 1) : at + 1]) for at in range(len(run))]
             found.update(pair for pair, known in zip(pairs, said, strict=True) if known)
             found.update(letter for letter, covered in zip(run, inside, strict=True) if not covered)

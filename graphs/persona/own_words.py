@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from cem_rag_app.persona.intents import classify
 from cem_rag_app.persona.rules import HardRules, violations
 from graphs.persona.phrases import phrases
 from graphs.persona.state import CHAT_SOURCE, PersonaMemory
@@ -36,6 +37,10 @@ def neutral_lines() -> tuple[str, ...]:
 
 
 def _harmless(text: str) -> bool:
-    return any(letter.isalpha() for letter in text) and not any(
-        letter.isdigit() or letter in "?？不没别滚" for letter in text
-    )
+    """Nothing that could be wrong where nothing is known: no question, no number, no refusal, no laugh, no good-bye."""
+    if any(letter.isdigit() or letter in "?？不没别滚" for letter in text):
+        return False
+    words = phrases()
+    if any(word in text for word in (*words.laughs, *words.celebrations, *words.distress)):
+        return False
+    return any(letter.isalpha() for letter in text) and classify(text) not in ("greeting", "farewell", "affection")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from cem_rag_app.persona.intents import classify, is_question
+from cem_rag_app.persona.intents import Intent, classify, is_question
 
 _FUNCTION_WORDS = re.compile(
     r"什么时候|啥时候|什么样|干什么|干嘛|干啥|什么|啥|哪里|哪儿|哪家|哪个|哪天|哪年|哪边|哪颗|哪本|哪|几点|几号|几岁|几月|几楼|几个|几次|几|多少钱|多少|多久|多大|多高|多重|"
@@ -104,7 +104,13 @@ def take_apart(text: str) -> Question:
     )
 
 
+@lru_cache(maxsize=16_384)
+def kind_of(text: str) -> Intent:
+    """:func:`cem_rag_app.persona.intents.classify`, remembered: a history's lines come by at every turn."""
+    return classify(text)
+
+
 @lru_cache(maxsize=4_096)
 def asks(text: str) -> bool:
     """Whether a line asks something."""
-    return _MARKS.search(text) is not None or is_question(classify(text))
+    return _MARKS.search(text) is not None or is_question(kind_of(text))

@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
-from cem_rag_app.persona.intents import classify
+import numpy as np
+
 from cem_rag_app.persona.scoring import Candidate
 from cem_rag_app.schema import Message
 from graphs.persona.facts import Fact, echo, find_facts
 from graphs.persona.habits import Habits, Pair, pairs_of
 from graphs.persona.lexicon import grams
 from graphs.persona.phrases import phrases
-from graphs.persona.questions import take_apart
+from graphs.persona.questions import kind_of, take_apart
 from graphs.persona.state import CHAT_SOURCE
 from graphs.persona.voice import Plan, TurnInput
 
@@ -45,6 +46,7 @@ SAME_MOOD = 0.2
 SURROUNDED = 0.8
 """What the subject of a question counts where the lines around an exchange hold it and the exchange does not."""
 
+CLOSE = 200
 CHANCE = 0.15
 """Likeness that shared particles alone make."""
 
@@ -91,6 +93,7 @@ class Proposer:
         self._said = {_bare(line.text) for line in turn.recent}
         self._just_said = {_bare(line.text) for line in turn.recent[-JUST_SAID:]}
         self._supported = grams(" ".join([self._text, *(line.text for line in turn.recent)]))
+        self._particulars: dict[str, float] = {}
         self._mood = _mood(self._text)
         self._reaction = "request" if plan.intent == "request" and not self._mood else self._mood
 
@@ -185,10 +188,9 @@ class Proposer:
             return
         lines = self._habits.lines_of_kind(self._plan.intent)
         near = self._habits.similarity([self._text], lines)[0] if lines else ()
-        parts = set(_PART_OF_DAY.findall(self._text))
         for text, like in zip(lines, near, strict=True):
-            if parts and not parts.issuperset(_PART_OF_DAY.findall(text)):
-                continue  # no good morning for a good evening
+            if self._of_another_hour(text):
+                continue
             fit = FORMULA_FIT + 0.3 * max(0.0, float(like)) - PARTICULAR_COST * self._particular(text)
             fit -= OF_A_DAY_COST * self._of_another_day(text)
             yield Proposal(Candidate((text,), "mirror", ()), fit, f"a {self._plan.intent} for a {self._plan.intent}")
@@ -197,8 +199,12 @@ class Proposer:
         self, pair: Pair, like: float, segment_id: int, around: frozenset[str], *, remote: bool
     ) -> Iterable[Proposal]:
         texts = [line.text.strip() for line in pair.reply]
-        kind = classify(pair.text)
+        kind = kind_of(pair.text)
         same_kind = kind == self._plan.intent
+        if remote and like < REMOTE_LIKENESS and not (same_kind and kind in FORMULAS):
+            texts = [text for text in texts if _reacts(text, self._reaction)]
+            if not texts:
+                return  # from elsewhere in the history only what says nothing of its own
         mood = _mood(pair.text)
         if self._mood != mood:
             like *= 0.45 if self._mood == "distress" or mood == "distress" else 0.8
@@ -221,9 +227,11 @@ class Proposer:
                     continue
                 particular = sum(self._particular(text) for text in bubbles) / len(bubbles)
                 if remote and particular > MOST_PARTICULAR and like < REMOTE_LIKENESS:
-                    continue  # from elsewhere in the history only what says nothing of its own
-                if any(classify(text) in PARTINGS and classify(text) != self._plan.intent for text in bubbles):
+                    continue
+                if any(kind_of(text) in PARTINGS and kind_of(text) != self._plan.intent for text in bubbles):
                     continue  # nobody says good night to someone who does not
+                if self._plan.intent in PARTINGS and any(self._of_another_hour(text) for text in bubbles):
+                    continue
                 open_fit = 0.0
                 if same_kind and kind in FORMULAS:
                     open_fit = FORMULA_FIT
@@ -248,14 +256,17 @@ class Proposer:
         if not pairs:
             return []
         habits = self._habits
-        lasts = [pair.asked[-1].text for pair in pairs]
-        wholes = [pair.text for pair in pairs]
-        near = habits.similarity([self._text], [*lasts, *wholes])[0]
+        texts = [text for pair in pairs for text in (pair.asked[-1].text, pair.text)]
+        near = habits.similarity([self._text], texts)[0].reshape(-1, 2).max(axis=1)
+        # The words of the far ones cannot bring them near; comparing them is what takes time.
+        close = set(np.argsort(-near, kind="stable")[:CLOSE].tolist())
         out = []
         for at, pair in enumerate(pairs):
-            cosine = max(float(near[at]), float(near[len(pairs) + at]))
-            above = max(0.0, (cosine - habits.noise) / (1 - habits.noise))
-            shared = max(habits.lexicon.overlap(self._text, lasts[at]), habits.lexicon.overlap(self._text, pair.text))
+            above = max(0.0, (float(near[at]) - habits.noise) / (1 - habits.noise))
+            shared = 0.0
+            if at in close:
+                last = habits.lexicon.overlap(self._text, pair.asked[-1].text)
+                shared = last if len(pair.asked) == 1 else max(last, habits.lexicon.overlap(self._text, pair.text))
             both = 0.55 * above + 0.45 * shared
             out.append(max(0.0, min(1.0, (both - CHANCE) / (1 - CHANCE))))
         return out
@@ -289,11 +300,20 @@ class Proposer:
 
     def _particular(self, text: str) -> float:
         """How much a bubble says that nothing in this conversation speaks of, in [0, 1]."""
+        known = self._particulars.get(text)
+        if known is not None:
+            return known
         lexicon = self._habits.lexicon
         own = {letter for letter in text.casefold() if letter.isalnum() and not letter.isascii()}
         own |= {gram for gram in grams(text) if gram.isascii()}
         count = sum(1 for letter in own if letter not in self._supported and lexicon.weight(letter) >= TELLING)
-        return min(1.0, count / TELLING_LETTERS)
+        self._particulars[text] = min(1.0, count / TELLING_LETTERS)
+        return self._particulars[text]
+
+    def _of_another_hour(self, text: str) -> bool:
+        """Whether a line greets by another hour: no good morning for a good evening."""
+        hours = set(_PART_OF_DAY.findall(self._text))
+        return bool(hours) and not hours.issuperset(_PART_OF_DAY.findall(text))
 
     def _of_another_day(self, text: str) -> bool:
         """Whether a bubble names an hour or a day that this conversation does not."""
@@ -306,11 +326,13 @@ def _reactions(mood: str) -> re.Pattern[str]:
     return re.compile(rf"(?:(?:{'|'.join(phrases().reactions[mood])}){marks})+", re.IGNORECASE)
 
 
+@lru_cache(maxsize=16_384)
 def _reacts(text: str, mood: str) -> bool:
     """Whether a bubble only reacts: it fits whatever was said in that mood."""
     return _reactions(mood).fullmatch(text) is not None
 
 
+@lru_cache(maxsize=16_384)
 def _mood(text: str) -> str:
     words = phrases()
     if any(word in text for word in words.distress):

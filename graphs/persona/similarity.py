@@ -13,7 +13,8 @@ from graphs.persona.state import PersonaMemory
 Encode = Callable[[Sequence[str]], FloatArray]
 """Texts -> (n, d) float32, unit rows."""
 
-CACHE_LIMIT = 4_096
+CACHE_LIMIT = 20_000
+"""Texts kept: both sides of the longest history that is learned from, at most 20 MB with the embedded encoder."""
 
 
 class EncoderSimilarity:
