@@ -123,17 +123,21 @@ class PersonaContext:
         return cls(memory, voice, memory.rules, settings, learn_style(own), similarity)
 
 
-class TurnRequest(TypedDict, total=False):
-    """What a turn starts from. Only ``text`` is needed."""
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """What a turn starts from. Only ``text`` is needed; Studio draws its form from this."""
+
+    text: str
+    conversation: str = "default"
+    turn_id: str = ""
+
+
+class PersonaState(TypedDict, total=False):
+    """What the nodes of one turn hand to one another."""
 
     text: str
     conversation: str
     turn_id: str
-
-
-class PersonaState(TurnRequest, total=False):
-    """What the nodes of one turn hand to one another."""
-
     started_at: float
     nonce: str
     message: Message
@@ -152,7 +156,8 @@ class PersonaState(TurnRequest, total=False):
     timings: Annotated[dict[str, float], operator.or_]
 
 
-class TurnResult(TypedDict, total=False):
+@dataclass(frozen=True, slots=True)
+class TurnResult:
     """What a finished turn gives back."""
 
     bubbles: tuple[Message, ...]

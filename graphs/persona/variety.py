@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cem_rag_app.persona.intents import classify, is_question
 from cem_rag_app.schema import Hit, Message
 
-ASKED_FOR = 4
+ASKED_FOR = 3
 """Times k hits are recalled, so that enough are left when repetitions are gone."""
 
 ALIKE = 0.35
