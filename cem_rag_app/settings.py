@@ -45,8 +45,12 @@ class RecallSettings(_Section):
     semantic_weight: float = Field(default=0.72, ge=0, le=1, description="Weight of the vector similarity.")
     lexical_weight: float = Field(default=0.18, ge=0, le=1, description="Weight of the full-text score.")
     recency_weight: float = Field(default=0.10, ge=0, le=1, description="Weight of recency.")
-    recency_half_life_days: float = Field(
-        default=90.0, gt=0, description="Days after which a memory's recency halves."
+    recency_half_life_days: float = Field(default=90.0, gt=0, description="Days after which a memory's recency halves.")
+    document_semantic_weight: float = Field(
+        default=0.6, ge=0, le=1, description="Weight of the vector similarity in a memory of documents."
+    )
+    document_lexical_weight: float = Field(
+        default=0.4, ge=0, le=1, description="Weight of the full-text score in a memory of documents."
     )
     candidates: int = Field(default=64, ge=1, le=10_000, description="Candidates taken from each of vectors and text.")
     k: int = Field(default=8, ge=1, le=200, description="Hits that are opened.")

@@ -281,14 +281,22 @@ class Memory:
     def recall(self, query: Query) -> list[Hit]:
         """The k best memories, opened; the rest of the memory stays compressed.
 
-        The score is .72 semantic + .18 lexical + .10 recency (settings.recall). ``query.filters`` is explained in
+        The score is .72 semantic + .18 lexical + .10 recency for a chat, .6 semantic + .4 lexical for documents
+        (settings.recall). ``query.filters`` is explained in
         :mod:`stores.filters`; ``{"before_message_id": n}`` leaves out what was said from message n on.
 
         Raises:
             FilterError: a filter that cannot be understood.
             MemoryCorruptError: a frame that is needed is damaged.
         """
-        found = searching.search(query, self.database, self.index, self.encoders().query, self.settings.recall)
+        found = searching.search(
+            query,
+            self.database,
+            self.index,
+            self.encoders().query,
+            self.settings.recall,
+            kind=self.profile.kind,
+        )
         return self._opener.open(found, query.k)
 
     def recent(self, limit: int, conversation: str = "default", before_id: int | None = None) -> list[Message]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sqlalchemy import Connection, select
@@ -35,8 +35,30 @@ class Found:
     scores: Scores
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each part of the score counts."""
+
+    semantic: float
+    lexical: float
+    recency: float
+
+    @classmethod
+    def of(cls, kind: Literal["chat", "documents"], settings: RecallSettings) -> Weights:
+        """For a chat the blueprint's (section 5.2); for documents, whose age says nothing, the vector seed's."""
+        if kind == "chat":
+            return cls(settings.semantic_weight, settings.lexical_weight, settings.recency_weight)
+        return cls(settings.document_semantic_weight, settings.document_lexical_weight, 0.0)
+
+
 def search(
-    query: Query, database: Database, index: LiveIndex, encoder: QueryEncoder, settings: RecallSettings
+    query: Query,
+    database: Database,
+    index: LiveIndex,
+    encoder: QueryEncoder,
+    settings: RecallSettings,
+    *,
+    kind: Literal["chat", "documents"] = "chat",
 ) -> list[Found]:
     """All candidates of a query, best first.
 
@@ -71,7 +93,8 @@ def search(
         ),
         axis=1,
     )
-    totals = weighted(parts, (settings.semantic_weight, settings.lexical_weight, settings.recency_weight))
+    weights = Weights.of(kind, settings)
+    totals = weighted(parts, (weights.semantic, weights.lexical, weights.recency))
     order = np.lexsort((np.array([-row[0] for row in rows]), -totals))
     return [
         Found(

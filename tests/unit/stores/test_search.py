@@ -127,17 +127,31 @@ def test_terms_are_stored_as_tokens_that_full_text_search_keeps_whole() -> None:
     assert stored_terms("Rock'n roll 火锅!") == f"{spelled} roll 火锅"
 
 
-def test_scores_are_the_blueprint_formula(library: Memory) -> None:
-    now = START + 90 * DAY_SECONDS
-    hits = library.recall(Query("wing number 3", k=10, now=now))
-    assert hits[0].item_id == "d3"
+def test_scores_of_a_chat_are_the_blueprint_formula(memory: Memory) -> None:
+    memory.import_messages(history(10))
+    hits = memory.recall(Query("第3天吃什么", k=10, now=START + 90 * DAY_SECONDS))
+    assert hits[0].text == "第3天吃什么"
     for hit in hits:
         total = 0.72 * hit.semantic_score + 0.18 * hit.lexical_score + 0.10 * hit.recency_score
         assert hit.retrieval_score == pytest.approx(total, abs=1e-6)
-        assert hit.recency_score == pytest.approx(0.5, abs=1e-3)  # one half-life old
+        assert hit.recency_score == pytest.approx(0.5, abs=0.01)  # one half-life old
     assert [hit.retrieval_score for hit in hits] == sorted((hit.retrieval_score for hit in hits), reverse=True)
     assert hits[0].semantic_score == 1.0
-    assert hits[-1].semantic_score == 0.0
+    assert min(hit.semantic_score for hit in hits) == 0.0
+
+
+def test_of_equal_memories_the_later_one_comes_first(memory: Memory) -> None:
+    for day in range(3):
+        memory.remember(said("user", "下雨了", day * DAY_SECONDS), turn_id=str(day), position=0)
+    hits = memory.recall(Query("下雨了", k=3, now=START + 3 * DAY_SECONDS))
+    assert [hit.timestamp for hit in hits] == [START + day * DAY_SECONDS for day in (2, 1, 0)]
+
+
+def test_scores_of_documents_leave_their_age_out(library: Memory) -> None:
+    hits = library.recall(Query("wing number 3", k=10))
+    assert hits[0].item_id == "d3"
+    for hit in hits:
+        assert hit.retrieval_score == pytest.approx(0.6 * hit.semantic_score + 0.4 * hit.lexical_score, abs=1e-6)
 
 
 def test_a_chunk_found_by_its_words_alone_gets_its_vector_score_too(make_memory: MakeMemory) -> None:
