@@ -6,6 +6,7 @@ it. A crash before the switch leaves packs nobody refers to, which the next buil
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, select
 
-from cem_rag_app.errors import PackFullError
+from cem_rag_app.errors import DictionaryError, PackFullError
 from cem_rag_app.settings import PackSettings
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, train_dictionary
@@ -39,6 +40,7 @@ REWRITE_SHARE = 8
 
 SAMPLES_PER_DICTIONARY_BYTE = 100
 _PIECE = 1024
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,16 @@ class Packing:
         )
         if not count or not (train or force or fresh * REWRITE_SHARE > count):
             return Packed()
-        dictionary = self._train() if train else self._frames.compressor()[1].dictionary
+        dictionary = self._frames.compressor()[1].dictionary
+        if train:
+            try:
+                dictionary = self._train()
+            except DictionaryError as error:
+                # Texts too short or too alike to learn from also gain nothing by it: the present dictionary stays.
+                _log.info("The memory keeps its dictionary. %s", error)
+                train = False
+        if not (train or force or fresh * REWRITE_SHARE > count):
+            return Packed()
         number = self._next_number()
         written, places = self._write(dictionary, number, count, progress)
         with self._database.write() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,24 @@ def test_an_empty_memory_recalls_nothing_and_is_sound(memory: Memory) -> None:
     assert memory.recent(5) == []
     assert memory.build().chunks == 0
     assert memory.check().findings == ()
+
+
+def test_threads_remember_and_recall_at_the_same_time(memory: Memory) -> None:
+    memory.import_messages(history(10))
+
+    def talk(thread: int) -> list[str]:
+        texts = [f"线程{thread}说第{turn}句" for turn in range(8)]
+        for turn, line in enumerate(texts):
+            memory.remember(said("user", line, conversation=f"c{thread}"), turn_id=f"{thread}.{turn}", position=0)
+            found = memory.recall(Query(line, k=1, filters={"conversation": f"c{thread}"}))
+            assert found[0].text == line
+        return texts
+
+    with ThreadPoolExecutor(6) as threads:
+        spoken = list(threads.map(talk, range(6)))
+    for thread, texts in enumerate(spoken):
+        assert [line.text for line in memory.recent(100, conversation=f"c{thread}")] == texts
+    assert memory.check().ok
 
 
 def test_only_the_hits_are_opened(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:

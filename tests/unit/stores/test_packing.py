@@ -48,6 +48,15 @@ def test_a_grown_memory_trains_its_own_dictionary_and_packs_everything_anew(make
     assert memory.check().findings == ()
 
 
+def test_texts_too_alike_to_learn_from_keep_the_shipped_dictionary(make_memory: MakeMemory) -> None:
+    memory = make_memory(kind="documents", pack=OWN)
+    memory.import_items([MemoryItem(f"d{n}", "ok") for n in range(200)])
+    report = memory.build()
+    assert (report.packed, report.own_dictionary) == (200, False)
+    assert memory.build().packed == 0
+    assert memory.check().findings == ()
+
+
 def test_a_few_fresh_chunks_wait_in_the_catalog(memory: Memory) -> None:
     memory.import_messages(history(40))
     memory.build()
