@@ -29,8 +29,8 @@ class Box:
         """The box as SVG."""
         middle = self.x + self.width // 2
         return (
-            f'<rect x="{self.x}" y="{self.y}" width="{self.width}" height="64" rx="10" fill="{self.fill}" stroke="{INK}" '
-            f'stroke-opacity=".25"/>'
+            f'<rect x="{self.x}" y="{self.y}" width="{self.width}" height="64" rx="10" fill="{self.fill}" '
+            f'stroke="{INK}" stroke-opacity=".25"/>'
             f'<text x="{middle}" y="{self.y + 28}" class="title">{escape(self.title)}</text>'
             f'<text x="{middle}" y="{self.y + 48}" class="detail">{escape(self.detail)}</text>'
         )
@@ -67,11 +67,11 @@ def picture() -> str:
         '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         f'<polygon points="0,0 8,4 0,8" fill="{INK}"/></marker></defs>'
     )
-    notes = (
-        f'<text x="24" y="34" class="note">stored compressed, searched compressed, opened only where it is recalled</text>'
-        f'<rect x="610" y="22" width="14" height="14" rx="3" fill="{CLOSED}"/><text x="630" y="34" class="note">closed</text>'
-        f'<rect x="690" y="22" width="14" height="14" rx="3" fill="{OPEN}"/><text x="710" y="34" class="note">open text</text>'
-        f'<rect x="782" y="22" width="14" height="14" rx="3" fill="{QUERY}"/><text x="802" y="34" class="note">query</text>'
+    motto = '<text x="24" y="34" class="note">stored compressed, searched compressed, opened only where recalled</text>'
+    notes = motto + "".join(
+        f'<rect x="{x}" y="22" width="14" height="14" rx="3" fill="{fill}"/>'
+        f'<text x="{x + 20}" y="34" class="note">{label}</text>'
+        for x, fill, label in ((610, CLOSED, "closed"), (690, OPEN, "open text"), (782, QUERY, "query"))
     )
     body = "".join(f'<path d="{arrow}"/>' for arrow in ARROWS) + "".join(box.draw() for box in BOXES)
     return (

@@ -50,7 +50,16 @@ def test_import_contracts_hold() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-HEAVY = ("torch", "transformers", "sentence_transformers", "streamlit", "faiss", "langchain_core", "numba", "sqlalchemy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "streamlit",
+    "faiss",
+    "langchain_core",
+    "numba",
+    "sqlalchemy",
+)
 
 
 def test_the_command_line_imports_nothing_heavy_to_print_help() -> None:
@@ -63,6 +72,7 @@ def test_the_command_line_imports_nothing_heavy_to_print_help() -> None:
     assert run.stdout.strip().endswith("HEAVY []"), run.stdout[-300:]
 
 
+MODELS = ("transformers", "sentence_transformers", "google.genai")
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in ("cem_rag_app", "stores", "graphs", "prompts", "ui")
@@ -76,9 +86,11 @@ def test_importing_the_engine_reads_no_setting_and_loads_no_model() -> None:
     code = (
         "import sys, importlib\n"
         f"[importlib.import_module(name) for name in {engine!r}]\n"
-        "print('HEAVY', [name for name in ('transformers', 'sentence_transformers', 'google.genai') if name in sys.modules])"
+        f"print('HEAVY', [name for name in {MODELS!r} if name in sys.modules])"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
     assert run.stdout.strip().endswith("HEAVY []"), run.stdout[-300:]
 
 
