@@ -64,7 +64,7 @@ def remember_message(state: PersonaState, context: PersonaContext) -> dict[str, 
         "message": message,
         "started_at": now,
         "nonce": secrets.token_hex(8),
-        "calls": (),
+        "calls": [],
     }
     kept = context.memory.record(turn_id)
     if kept is not None:
@@ -111,7 +111,7 @@ def plan(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
             "candidates": min(planned.candidates, context.settings.chat.candidates),
         }
     )
-    return {"plan": bounded, "calls": tuple(calls)}
+    return {"plan": bounded, "calls": calls}
 
 
 def generate(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
@@ -122,13 +122,13 @@ def generate(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
         bubbles = tuple(bubble.strip() for bubble in candidate.bubbles if bubble.strip())
         if bubbles:
             distinct.setdefault(bubbles, Candidate(bubbles, candidate.origin, candidate.sources))
-    return {"candidates": tuple(distinct.values()), "calls": tuple(calls)}
+    return {"candidates": tuple(distinct.values()), "calls": calls}
 
 
 def criticise(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
     """Score every candidate, let the voice's critic judge the best ones, and order them."""
     turn, calls = turn_input(state, context)
-    candidates = state["candidates"]
+    candidates = [Candidate(tuple(each.bubbles), each.origin, tuple(each.sources)) for each in state["candidates"]]
     scored = score_candidates(candidates, evidence(state), similarity=context.similarity, profile=context.style)
     order = sorted(range(len(candidates)), key=lambda i: -scored[i].total)
     shown = [candidates[i] for i in order[:CRITICISED]]
@@ -164,7 +164,7 @@ def criticise(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
         )
     # A criticised candidate is never overtaken by one the critic was not shown.
     best_first = sorted(judged[: len(shown)], key=lambda record: -record.total) + judged[len(shown) :]
-    return {"judged": tuple(best_first), "reason": reason, "calls": tuple(calls)}
+    return {"judged": tuple(best_first), "reason": reason, "calls": calls}
 
 
 def enforce(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def enforce(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
         recent=state["recent"],
     )
     message = state["message"]
-    all_calls = (*state.get("calls", ()), *calls)
+    all_calls = (*state.get("calls", []), *calls)
     record = TurnRecord(
         turn_id=state["turn_id"],
         conversation=message.conversation,
@@ -189,18 +189,18 @@ def enforce(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
         hits=tuple(HitRecord.of(hit) for hit in state["hits"]),
         plan=state["plan"],
         calls=all_calls,
-        candidates=state["judged"],
+        candidates=tuple(state["judged"]),
         reply=chosen.bubbles,
         choice=chosen.choice,
         reason=" ".join(part for part in (chosen.reason, state.get("reason", "")) if part),
         timings=dict(state.get("timings", {})),
     )
-    return {"reply": chosen.bubbles, "record": record, "calls": tuple(calls)}
+    return {"reply": chosen.bubbles, "record": record, "calls": calls}
 
 
 def remember_reply(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
     """Save the record, then every bubble, each once per turn; a torn turn ends with the words on record."""
-    reply = state["reply"]
+    reply = tuple(state["reply"])
     broken = violations(reply, context.rules)
     if broken:
         raise PersonaError(
@@ -236,8 +236,8 @@ def turn_input(state: PersonaState, context: PersonaContext) -> tuple[TurnInput,
     turn = TurnInput(
         turn_id=state["turn_id"],
         message=state["message"],
-        hits=state["hits"],
-        recent=state["recent"],
+        hits=tuple(state["hits"]),
+        recent=tuple(state["recent"]),
         rules=context.rules,
         style=context.style,
         preferences=tuple(str(wish) for wish in preferences) if isinstance(preferences, list) else (),

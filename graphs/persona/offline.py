@@ -37,7 +37,7 @@ class OfflineVoice:
 
     def __init__(self, memory: PersonaMemory, *, similarity: Similarity | None = None) -> None:
         self._memory = memory
-        self._kept: tuple[object, object, list[tuple[Candidate, float, str]]] | None = None
+        self._kept: tuple[object, list[tuple[Candidate, float, str]]] | None = None
         self._similarity = similarity if similarity is not None else memory_similarity(memory)
 
     @cached_property
@@ -83,10 +83,11 @@ class OfflineVoice:
 
     def _best(self, turn: TurnInput, plan: Plan) -> list[tuple[Candidate, float, str]]:
         kept = self._kept
-        if kept is not None and kept[0] is turn.hits and kept[1] == (turn.message, turn.recent, turn.rules, plan):
-            return kept[2]  # the critic of the same turn
+        asked = (turn.turn_id, turn.message, turn.recent, turn.rules, plan, tuple(hit.chunk_id for hit in turn.hits))
+        if kept is not None and kept[0] == asked:
+            return kept[1]  # the critic of the same turn
         best = self._propose(turn, plan)
-        self._kept = (turn.hits, (turn.message, turn.recent, turn.rules, plan), best)
+        self._kept = (asked, best)
         return best
 
     def _propose(self, turn: TurnInput, plan: Plan) -> list[tuple[Candidate, float, str]]:

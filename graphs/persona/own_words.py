@@ -17,7 +17,7 @@ MOST_CHARACTERS = 6
 def safe_lines(memory: PersonaMemory, rules: HardRules, limit: int = 8) -> tuple[str, ...]:
     """The person's most frequent short lines that obey the rules, most frequent first.
 
-    A line counts when it was said at least twice, asks nothing and names no number. What the chat itself said does
+    A line counts when it was said at least twice, asks nothing and holds no digit. What the chat itself said does
     not count: the voice must not learn from itself.
     """
     said = Counter(
@@ -37,7 +37,7 @@ def neutral_lines() -> tuple[str, ...]:
 
 
 def _harmless(text: str) -> bool:
-    """Nothing that could be wrong where nothing is known: no question, no number, no refusal, no laugh, no good-bye."""
+    """Nothing that could be wrong where nothing is known: no question, no digit, no refusal, no laugh, no good-bye."""
     if any(letter.isdigit() or letter in "?？不没别滚" for letter in text):
         return False
     words = phrases()

@@ -1,7 +1,7 @@
 """The graph's state and context: what a turn knows, and what it is given to work with.
 
-The state holds plain frozen values only, so that a checkpointer can write it. What lives longer than a turn
-(memory, voice, rules) is context and never enters the state.
+The state holds plain frozen values only, so that a checkpointer can write it; it gives tuples back as lists, so nodes
+take any sequence. What lives longer than a turn (memory, voice, rules) is context and never enters the state.
 """
 
 from __future__ import annotations
@@ -141,18 +141,18 @@ class PersonaState(TypedDict, total=False):
     started_at: float
     nonce: str
     message: Message
-    recent: tuple[Message, ...]
-    hits: tuple[Hit, ...]
+    recent: list[Message] | tuple[Message, ...]
+    hits: list[Hit] | tuple[Hit, ...]
     plan: Plan
-    candidates: tuple[Candidate, ...]
+    candidates: list[Candidate] | tuple[Candidate, ...]
     """As generated, then (after ``criticise``) best first, beside ``judged``."""
-    judged: tuple[CandidateRecord, ...]
-    reply: tuple[str, ...]
+    judged: list[CandidateRecord] | tuple[CandidateRecord, ...]
+    reply: Sequence[str]
     choice: Choice
     reason: str
     record: TurnRecord
     bubbles: tuple[Message, ...]
-    calls: Annotated[tuple[ModelCall, ...], operator.add]
+    calls: Annotated[list[ModelCall], operator.add]
     timings: Annotated[dict[str, float], operator.or_]
 
 

@@ -13,6 +13,7 @@ from cem_rag_app.schema import Message
 from cem_rag_app.settings import ChatSettings, Settings
 from graphs.persona.build import build_persona_graph
 from graphs.persona.chat import PersonaChat
+from graphs.persona.offline import OfflineVoice
 from graphs.persona.record import TurnRecord
 from graphs.persona.state import PersonaContext
 from graphs.persona.voice import Plan
@@ -238,3 +239,21 @@ def test_the_graph_goes_through_its_seven_verbs_in_order() -> None:
         "enforce",
         "remember_reply",
     ]
+
+
+@pytest.mark.parametrize("node", ["recall", "plan", "generate", "criticise", "enforce", "remember_reply"])
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_turn_stopped_at_any_node_goes_on_from_its_checkpoint(node: str, offline: bool) -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    memory = FakeMemory(RULES, short_history())
+    voice = OfflineVoice(memory, similarity=character_similarity) if offline else ScriptedVoice(("好呀", "走吧"))
+    context = PersonaContext.of(memory, voice, SETTINGS, similarity=character_similarity)
+    graph = build_persona_graph().compile(checkpointer=InMemorySaver(), interrupt_before=[node])
+    thread = {"configurable": {"thread_id": "t1"}}
+    before = len(memory.messages)
+    graph.invoke({"text": "你家猫叫什么", "turn_id": "t1"}, thread, context=context)
+    result = graph.invoke(None, thread, context=context)
+    said = [line.text for line in result["bubbles"]]
+    assert said == (["年糕呀"] if offline else ["好呀", "走吧"])
+    assert [line.text for line in memory.messages[before:]] == ["你家猫叫什么", *said]
