@@ -69,7 +69,8 @@ class ChatSettings(_Section):
 
     model: str = Field(
         default="offline",
-        description="`offline`, `gemini`, `local:PATH` (transformers folder) or any `init_chat_model` string such as `openai:gpt-5`.",
+        description="`offline`, `gemini`, `local:PATH` (a transformers folder) "
+        "or any `init_chat_model` string such as `openai:gpt-5`.",
     )
     planner_model: str = Field(default="gemini-3.1-pro-preview", description="Gemini model that plans and criticises.")
     generator_model: str = Field(default="gemini-3.8-flash", description="Gemini model that writes candidates.")
@@ -104,7 +105,8 @@ class Settings(BaseSettings):
     memory: Path = Field(default=Path("memory"), description="Folder of the memory.")
     encoder: str = Field(
         default="auto",
-        description="`auto` (by language), `embedded-zh`, `minilm-en`, `sentence-transformers:PATH_OR_NAME` or `gemini`.",
+        description="`auto` (by language), `embedded-zh`, `minilm-en`, `gemini` "
+        "or `sentence-transformers:PATH_OR_NAME`.",
     )
     index: IndexKind = Field(default="auto", description="Kind of vector index; `auto` goes by size.")
     device: str = Field(default="cpu", description="Torch device of models that need torch.")
