@@ -52,6 +52,16 @@ class Page:
         """Return the texts of one side's bubbles."""
         return [element.get_property("textContent") for element in self.deep(f".row.{role}:not(.typing) .bubble")]
 
+    def settle(self) -> None:
+        """Wait until the last bubble has stayed where it is: the page is drawn and scrolled to its end."""
+        seen: list[Any] = []
+
+        def still() -> bool:
+            seen.append(self.deep(".bubble")[-1].rect)
+            return len(seen) > 10 and all(place == seen[-1] for place in seen[-10:])
+
+        self.wait(still)
+
     def say(self, text: str) -> None:
         """Type a message and press Enter."""
         from selenium.webdriver.common.by import By

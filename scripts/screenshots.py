@@ -32,6 +32,7 @@ def main() -> None:
                 raise SystemExit(done.stderr)
         with serving("serve", "--memory", str(memory)) as url, open_page(url, height=920, scale=1.5) as page:
             page.wait(lambda: page.deep(".bubble"))
+            page.settle()
             for text in SAID:
                 say_and_wait(page, text)
             page.driver.save_screenshot(str(IMAGES / "chat.png"))

@@ -54,7 +54,7 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("消息", f"{counts['messages']:,}"),
         ("片段", f"{counts['chunks']:,}"),
         ("原文", human_bytes(sizes["plain_text"])),
-        ("压缩后（含词典）", human_bytes(sizes["packs"] + sizes["fresh_frames"])),
+        ("压缩后", human_bytes(sizes["packs"] + sizes["fresh_frames"])),
         ("向量", status["encoder"]),
     ]
 

@@ -33,4 +33,5 @@ def address(memory):
 def page(address):
     with open_page(address) as page:
         page.wait(lambda: page.deep(".bubble"))
+        page.settle()
         yield page

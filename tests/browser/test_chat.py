@@ -27,7 +27,7 @@ def test_text_that_looks_like_html_is_shown_as_text(page):
 
 
 def test_a_bubble_marked_by_right_click_is_still_marked_after_a_reload_and_can_be_unmarked(page):
-    row = page.deep(".row.assistant")[0]
+    row = page.deep(".row.assistant")[-1]
     ActionChains(page.driver).context_click(row.find_element("css selector", ".bubble")).perform()
     (mark, copy) = page.wait(lambda: page.deep(".menu button"))
     assert (mark.text, copy.text) == ("标记这条不错", "复制")
@@ -42,7 +42,7 @@ def test_a_bubble_marked_by_right_click_is_still_marked_after_a_reload_and_can_b
 
 
 def test_escape_closes_the_menu(page):
-    bubble = page.deep(".row.assistant .bubble")[0]
+    bubble = page.deep(".row.assistant .bubble")[-1]
     ActionChains(page.driver).context_click(bubble).perform()
     page.wait(lambda: page.deep(".menu"))
     ActionChains(page.driver).send_keys("\ue00c").perform()
