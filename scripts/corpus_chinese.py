@@ -1,7 +1,7 @@
 """Chinese sources of the training corpus: conversations, text messages, questions, stories, reviews and prose.
 
-Only sources are read whose terms allow a derived artefact to be shipped, or that state no restriction; collections
-marked "non-commercial research only" (C3, OCNLI, LCQMC) are left out although they could be had.
+No source is read whose terms forbid commercial use: C3, OCNLI, LCQMC and BQ are left out although they could be had.
+Some sources state no terms; the licence column of ``sources`` says so.
 """
 
 # ruff: noqa: S311 - samples are drawn with fixed seeds; nothing here is secret.
@@ -30,13 +30,13 @@ def sources() -> dict[str, tuple[str, Callable[[Clone], Iterator[Record]]]]:
         "qiuhuachuan/smile": ("CC0 1.0", smile),
         "SmartFlowAI/EmoLLM": ("MIT", emollm),
         "CAS-SIAT-XinHai/CPsyCoun": ("CC BY 4.0", cpsycoun),
-        "candlewill/Dialog_Corpus": ("NUS SMS Corpus: public, for any use with citation", text_messages),
+        "candlewill/Dialog_Corpus": ("none stated in the clone (NUS SMS Corpus)", text_messages),
         "gunthercox/chatterbot-corpus": ("BSD-3-Clause", chatterbot),
         "thu-coai/CrossWOZ": ("Apache-2.0", crosswoz),
         "thu-coai/KdConv": ("Apache-2.0; the travel knowledge base alone, none of the dialogues", travel_knowledge),
         "ymcui/cmrc2018": ("CC BY-SA 4.0", squad_like),
         "ymcui/cmrc2019": ("CC BY-SA 4.0", stories),
-        "pluto-junzeng/ChineseSquad": ("CC BY-SA 4.0 (translated SQuAD)", squad_like),
+        "pluto-junzeng/ChineseSquad": ("none stated; a translation of SQuAD, which is CC BY-SA 4.0", squad_like),
         "SophonPlus/ChineseNlpCorpus": ("none stated; public customer reviews", reviews),
         "Anduin2017/HowToCook": ("Unlicense", markdown_prose),
         "d2l-ai/d2l-zh": ("Apache-2.0", markdown_prose),

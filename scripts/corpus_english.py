@@ -14,7 +14,8 @@ from scripts.corpus_git import Clone
 Record = tuple[str, str, str]
 """``("passage", text, "")`` or ``(kind of pair, left, right)``."""
 
-OPENSTAX = "CC BY 4.0"
+OPENSTAX_FREE = ("introduction-anthropology", "physics", "principles-economics-bundle", "statistics")
+"""Books whose clone says CC BY 4.0; the LICENSE files of the others say CC BY-NC-SA 4.0."""
 _TAG = re.compile(r"<[^>]+>")
 _SPACE = re.compile(r"\s+")
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
@@ -29,12 +30,13 @@ def sources() -> dict[str, tuple[str, Callable[[Clone], Iterator[Record]]]]:
         "psychology", "university-physics-bundle",
     )  # fmt: skip
     table: dict[str, tuple[str, Callable[[Clone], Iterator[Record]]]] = {
-        f"openstax/osbooks-{book}": (OPENSTAX, openstax) for book in books
+        f"openstax/osbooks-{book}": ("CC BY 4.0" if book in OPENSTAX_FREE else "CC BY-NC-SA 4.0", openstax)
+        for book in books
     }
-    table["LIAAD/KeywordExtractor-Datasets"] = ("research collections, see its README", keyword_collections)
+    table["LIAAD/KeywordExtractor-Datasets"] = ("none stated; collections published for research", keyword_collections)
     table["python/peps"] = ("public domain or CC0", python_peps)
     table["progit/progit2"] = ("CC BY-NC-SA 3.0", asciidoc_book)
-    table["nltk/nltk_data"] = ("per corpus; abc and state_union are read", nltk_corpora)
+    table["nltk/nltk_data"] = ("none stated for the two corpora read, abc and state_union", nltk_corpora)
     return table
 
 
