@@ -110,7 +110,6 @@ class ChatReply(BaseModel):
     """The persona's answer: one turn, several bubbles."""
 
     turn_id: str
-    user: MessageOut | None = Field(default=None, description="Your message as it was remembered.")
     bubbles: list[MessageOut]
     offline: bool = Field(description="True when the offline voice spoke: no language model was used.")
     record: dict[str, Any] = Field(description="How the reply came about: hits, plan, candidates with scores, choice.")
