@@ -13,7 +13,7 @@ from cem_rag_app.persona.intents import classify
 from cem_rag_app.persona.rules import Violation, violations
 from cem_rag_app.persona.scoring import Candidate, Similarity
 from graphs.persona.habits import Habits
-from graphs.persona.questions import take_apart
+from graphs.persona.questions import Question, asks, take_apart
 from graphs.persona.replies import Proposer
 from graphs.persona.similarity import memory_similarity
 from graphs.persona.state import PersonaMemory
@@ -54,7 +54,7 @@ class OfflineVoice:
             candidates=turn.max_candidates,
             bubbles=min(turn.rules.max_bubbles, self.habits.bubbles.get(intent, self.habits.usual_bubbles)),
             tone=TONES.get(intent, "随意"),
-            needs_facts=intent == "question_fact" or (question.kind is not None and bool(question.subject)),
+            needs_facts=intent == "question_fact" or (bool(question.subject) and _wants_to_know(question, intent)),
         )
         if plan.needs_facts:
             facts = Proposer(self.habits, turn, plan).facts()
@@ -98,3 +98,8 @@ class OfflineVoice:
             if not violations(each.candidate.bubbles, turn.rules)
         )
         return [each for each, _ in zip(obeying, range(max(2, plan.candidates)), strict=False)]
+
+
+def _wants_to_know(question: Question, intent: str) -> bool:
+    """Whether a message that was not taken for a question asks for something all the same: 年糕呢, 讲讲你们工作室吧."""
+    return question.kind is not None or (intent in ("statement", "request") and asks(question.text))

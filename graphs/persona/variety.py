@@ -15,20 +15,20 @@ ALIKE = 0.35
 
 
 def varied(hits: Sequence[Hit], k: int, *, message: Message, recent: Sequence[Message]) -> tuple[Hit, ...]:
-    """The best k hits that each add something.
+    """The best hits that each add something.
 
-    Left out are the message itself, what the running conversation shows anyway, a second hit with the same anchor text,
-    and beyond half of k what was said in this chat before: short questions are alike and would crowd out the
-    history. What only asked something in this chat fills what is left.
+    Left out are the message itself, what the running conversation shows anyway, and a second hit with the same anchor
+    text. What was told earlier in this chat comes on top of the history, half as much at most; what was only asked
+    in it fills what is left: short questions are alike and would crowd out everything else.
 
     Args:
         hits: Best first.
-        k: How many to keep.
+        k: How many of the history to keep.
         message: What is being answered.
         recent: The running conversation.
 
     Returns:
-        At most k hits, best first.
+        At most k and a half times k hits, best first.
     """
     shown = {line.message_id for line in recent} | {message.message_id}
     seen: set[str] = {_bare(message.text)}
@@ -47,9 +47,8 @@ def varied(hits: Sequence[Hit], k: int, *, message: Message, recent: Sequence[Me
             asked.append(hit)
         elif hit.semantic_score >= ALIKE or hit.lexical_score >= ALIKE:
             told.append(hit)  # recency alone recalls nothing
-    told = told[: max(1, k // 2)]
-    chosen = [*kept[: k - len(told)], *told]
-    chosen += asked[: k - len(chosen)]
+    chosen = [*kept[:k], *told[: max(1, k // 2)]]
+    chosen += asked[: max(0, k - len(chosen))]
     return tuple(sorted(chosen, key=lambda hit: -hit.retrieval_score))
 
 

@@ -30,10 +30,10 @@ def test_the_same_words_count_once() -> None:
     assert _kept([_hit(1, "晚安", 0.9), _hit(2, "晚安～", 0.8), _hit(3, "早安", 0.7)]) == ["晚安", "早安"]
 
 
-def test_this_chats_own_lines_take_half_of_the_places_at_most() -> None:
+def test_what_was_told_in_this_chat_comes_on_top_and_crowds_nothing_out() -> None:
     online = [_hit(n, f"我有{n}只猫", 1.0 - n / 100, "online") for n in range(1, 6)]
     history = [_hit(n, f"旧事{n}", 0.5 - n / 100) for n in range(11, 16)]
-    assert _kept([*online, *history]) == ["我有1只猫", "我有2只猫", "旧事11", "旧事12"]
+    assert _kept([*online, *history]) == ["我有1只猫", "我有2只猫", "旧事11", "旧事12", "旧事13", "旧事14"]
 
 
 def test_questions_asked_in_this_chat_only_fill_what_is_left() -> None:
