@@ -6,13 +6,22 @@ both ends, and FTS5 only keeps and ranks them.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, column, literal_column, select, table, text
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Connection, Integer, String, column, literal_column, select, table, text
 
 from cem_rag_app.lexical import terms
 from stores.catalog.tables import chunks, items
 
-_LONGEST_QUERY = 200
+LONGEST_QUERY = 200
+"""Distinct terms of a query that are looked up."""
+
+MOST_ROWS = 30_000
+"""Rows a query may visit. BM25 gives a word of every second chunk next to nothing, yet costs a visit to each of them;
+the rarer terms are taken first, as many as fit, so a query costs about the same in a memory of any size."""
+
 _lexical = table("lexical", column("rowid"))
+_vocabulary = table("lexical_terms", column("term", String), column("doc", Integer))
 
 
 def stored_terms(document: str) -> str:
@@ -34,7 +43,7 @@ def lexical_search(
     Returns:
         Chunk id -> BM25, larger is better; empty when the query has no term.
     """
-    wanted = list(dict.fromkeys(_token(term) for term in terms(query)))[:_LONGEST_QUERY]
+    wanted = _worth_visiting(connection, list(dict.fromkeys(_token(term) for term in terms(query)))[:LONGEST_QUERY])
     if not wanted:
         return {}
     rank: ColumnElement[float] = literal_column("lexical.rank")
@@ -49,6 +58,21 @@ def lexical_search(
     if allowed is not None:
         statement = statement.outerjoin(items, items.c.item_key == chunks.c.item_key).where(allowed)
     return {row[0]: -row[1] for row in connection.execute(statement)}
+
+
+def _worth_visiting(connection: Connection, wanted: Sequence[str]) -> list[str]:
+    """The terms that occur, rarest first, as long as their rows fit; the rarest always."""
+    if not wanted:
+        return []
+    rows = connection.execute(select(_vocabulary.c.term, _vocabulary.c.doc).where(_vocabulary.c.term.in_(wanted)))
+    taken: list[str] = []
+    visited = 0
+    for term, count in sorted(rows, key=lambda row: (row.doc, row.term)):
+        visited += count
+        if taken and visited > MOST_ROWS:
+            break
+        taken.append(term)
+    return taken
 
 
 def _token(term: str) -> str:

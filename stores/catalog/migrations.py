@@ -57,7 +57,12 @@ _FIRST = (
          terms, content='', tokenize="unicode61 remove_diacritics 0")""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # How many chunks hold a term, read straight from the full-text index.
+    "CREATE VIRTUAL TABLE lexical_terms USING fts5vocab (lexical, row)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 """Statements that lead from schema version n to n + 1."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

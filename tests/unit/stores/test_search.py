@@ -122,6 +122,17 @@ def test_the_rarer_term_counts_more(make_memory: MakeMemory) -> None:
     assert scores[1] > 2 * scores[2]
 
 
+def test_common_words_are_left_out_where_visiting_them_would_cost_too_much(
+    make_memory: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = make_memory(kind="documents")
+    memory.import_items(MemoryItem(f"d{n}", "the wing" if n else "the zebra") for n in range(9))
+    monkeypatch.setattr("stores.catalog.lexical.MOST_ROWS", 5)
+    with memory.database.read() as connection:
+        assert list(lexical_search(connection, "the zebra", 10)) == [1]
+        assert len(lexical_search(connection, "the", 10)) == 9  # the rarest is always taken
+
+
 def test_terms_are_stored_as_tokens_that_full_text_search_keeps_whole() -> None:
     spelled = "x" + b"rock'n".hex()
     assert stored_terms("Rock'n roll 火锅!") == f"{spelled} roll 火锅"
