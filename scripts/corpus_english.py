@@ -14,8 +14,8 @@ from scripts.corpus_git import Clone
 Record = tuple[str, str, str]
 """``("passage", text, "")`` or ``(kind of pair, left, right)``."""
 
-OPENSTAX_FREE = ("introduction-anthropology", "physics", "principles-economics-bundle", "statistics")
-"""Books whose clone says CC BY 4.0; the LICENSE files of the others say CC BY-NC-SA 4.0."""
+OPENSTAX_BOOKS = ("introduction-anthropology", "physics", "principles-economics-bundle", "statistics")
+"""The books that are CC BY 4.0; others of the series are CC BY-NC-SA and are left out."""
 _TAG = re.compile(r"<[^>]+>")
 _SPACE = re.compile(r"\s+")
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
@@ -23,19 +23,11 @@ _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
 
 def sources() -> dict[str, tuple[str, Callable[[Clone], Iterator[Record]]]]:
     """Repository name to its licence and reader."""
-    books = (
-        "anatomy-physiology", "american-government", "us-history", "chemistry-bundle", "astronomy",
-        "principles-economics-bundle", "microbiology", "business-ethics", "world-history", "introduction-philosophy",
-        "statistics", "physics", "introduction-anthropology", "college-physics-bundle", "introduction-sociology",
-        "psychology", "university-physics-bundle",
-    )  # fmt: skip
     table: dict[str, tuple[str, Callable[[Clone], Iterator[Record]]]] = {
-        f"openstax/osbooks-{book}": ("CC BY 4.0" if book in OPENSTAX_FREE else "CC BY-NC-SA 4.0", openstax)
-        for book in books
+        f"openstax/osbooks-{book}": ("CC BY 4.0", openstax) for book in OPENSTAX_BOOKS
     }
     table["LIAAD/KeywordExtractor-Datasets"] = ("none stated; collections published for research", keyword_collections)
     table["python/peps"] = ("public domain or CC0", python_peps)
-    table["progit/progit2"] = ("CC BY-NC-SA 3.0", asciidoc_book)
     table["nltk/nltk_data"] = ("none stated for the two corpora read, abc and state_union", nltk_corpora)
     return table
 
@@ -77,17 +69,6 @@ def python_peps(clone: Clone) -> Iterator[Record]:
         for block in content.decode("utf-8", "replace").split("\n\n"):
             if re.match(r"[A-Z]", block) and "::" not in block and "\n    " not in block:
                 yield from prose(_SPACE.sub(" ", re.sub(r"[`*_|]+", "", block)).strip(), "")
-
-
-def asciidoc_book(clone: Clone) -> Iterator[Record]:
-    """A book in AsciiDoc: its prose paragraphs under their headings."""
-    for _, content in clone.read(clone.files("book/", ".asc")):
-        heading = ""
-        for block in content.decode("utf-8", "replace").split("\n\n"):
-            if block.startswith("="):
-                heading = block.splitlines()[0].strip("= ")
-            elif re.match(r"[A-Z]", block) and "----" not in block:
-                yield from prose(_SPACE.sub(" ", re.sub(r"[`*_+]+|\(\(\(.*?\)\)\)", "", block)).strip(), heading)
 
 
 def nltk_corpora(clone: Clone) -> Iterator[Record]:
