@@ -11,7 +11,7 @@ from scripts.processes import cem_rag, serving
 from ui.commands.serve import EXAMPLE, EXAMPLE_PERSONA
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-SAID = ("在干嘛", "年糕今天乖吗", "周末想吃火锅", "那下次你来带我去")
+SAID = ("最近忙不忙", "我们那个火锅基金有多少钱了", "你什么时候来看我", "晚安")
 SETTLE_SECONDS = 2.0
 """Bubbles arrive one after another."""
 

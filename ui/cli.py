@@ -65,6 +65,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except CemRagError as error:
             raise Failure(str(error)) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise Failure(f"{error.filename}: {error.strerror}. Check the path and its permissions.") from error
         except KeyboardInterrupt:
             click.echo(err=True)
             ctx.exit(130)

@@ -54,6 +54,11 @@ def test_preview_finds_a_remembered_fact_with_its_lines(chat_memory):
     assert hits[0]["retrieval_score"] >= hits[1]["retrieval_score"]
 
 
+def test_an_empty_text_recalls_nothing_and_is_told_so(chat_memory):
+    done = cem_rag("preview", "  ", "--memory", chat_memory)
+    assert (done.returncode, done.stderr) == (1, "cem-rag: The text is empty. Say what to recall for.\n")
+
+
 def test_check_reads_everything_and_finds_nothing_damaged(chat_memory):
     checked = report("check", "--memory", chat_memory)
     assert checked["ok"] is True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cem_rag_app.errors import InputError
 from ui.commands.common import emit, json_option, memory_option, services_for, settings_for
 from ui.strings import human_bytes
 
@@ -26,6 +27,8 @@ def preview(text: str, k: int | None, memory: Path | None, as_json: bool) -> Non
     """Show what a text would recall, with scores."""
     from cem_rag_app.schema import Query
 
+    if not text.strip():
+        raise InputError("The text is empty.", remedy="Say what to recall for.")
     settings = settings_for(memory)
     with services_for(settings) as services:
         hits = services.memory.recall(Query(text=text, k=k or settings.recall.k))

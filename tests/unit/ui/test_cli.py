@@ -100,6 +100,12 @@ def test_an_error_that_is_not_ours_is_a_defect_and_keeps_its_traceback():
     assert isinstance(CliRunner().invoke(failing(ValueError("bug")), ["x"]).exception, ValueError)
 
 
+def test_a_path_that_cannot_be_used_is_named_in_one_line():
+    answer = CliRunner().invoke(failing(PermissionError(13, "Permission denied", "/locked/memory")), ["x"])
+    assert answer.exit_code == 1
+    assert answer.stderr == "cem-rag: /locked/memory: Permission denied. Check the path and its permissions.\n"
+
+
 def test_control_c_ends_with_130_and_no_traceback():
     answer = CliRunner().invoke(failing(KeyboardInterrupt()), ["x"])
     assert answer.exit_code == 130
