@@ -16,7 +16,7 @@ from graphs.persona.enforcement import choose_reply
 from graphs.persona.questions import asks, take_apart
 from graphs.persona.record import CandidateRecord, HitRecord, TurnRecord
 from graphs.persona.state import CHAT_SOURCE, PersonaContext, PersonaState
-from graphs.persona.variety import ASKED_FOR, varied
+from graphs.persona.variety import ASKED_FOR, interleaved, varied
 from graphs.persona.voice import Critique, ModelCall, TurnInput
 
 MAX_MESSAGE_CHARACTERS = 8_000
@@ -92,12 +92,12 @@ def recall(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
         k=ASKED_FOR * k,
         now=message.timestamp,
     )
-    found = context.memory.recall(query)
+    found = [context.memory.recall(query)]
     about = take_apart(message.text).subject if asks(message.text) else ""
     if about:
         # Questions are alike in their question words; what this one is about is asked for by itself as well.
-        found += context.memory.recall(replace(query, text=about, context=""))
-    hits = varied(sorted(found, key=lambda hit: -hit.retrieval_score), k, message=message, recent=recent)
+        found.append(context.memory.recall(replace(query, text=about, context="")))
+    hits = varied(interleaved(found), k, message=message, recent=recent)
     return {"recent": recent, "hits": hits}
 
 

@@ -14,6 +14,11 @@ ALIKE = 0.35
 """Semantic or lexical score from which something said in this chat is worth a place."""
 
 
+def interleaved(found: Sequence[Sequence[Hit]]) -> list[Hit]:
+    """The hits of several queries by their rank in each: scores are relative to one query and do not compare."""
+    return [hits[rank] for rank in range(max(map(len, found), default=0)) for hits in found if rank < len(hits)]
+
+
 def varied(hits: Sequence[Hit], k: int, *, message: Message, recent: Sequence[Message]) -> tuple[Hit, ...]:
     """The best hits that each add something.
 
@@ -49,7 +54,8 @@ def varied(hits: Sequence[Hit], k: int, *, message: Message, recent: Sequence[Me
             told.append(hit)  # recency alone recalls nothing
     chosen = [*kept[:k], *told[: max(1, k // 2)]]
     chosen += asked[: max(0, k - len(chosen))]
-    return tuple(sorted(chosen, key=lambda hit: -hit.retrieval_score))
+    order = {id(hit): place for place, hit in enumerate(hits)}
+    return tuple(sorted(chosen, key=lambda hit: order[id(hit)]))
 
 
 def _bare(text: str) -> str:
