@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable
 
 import pytest
@@ -137,9 +136,8 @@ def test_a_refused_key_is_named_and_never_shown(status: int, caplog: pytest.LogC
     ],
 )
 def test_a_safety_block_is_told_as_one(response: Response, told: str) -> None:
-    with GeminiServer(_only("plan", response)) as server:
-        with pytest.raises(ChatModelError, match=told):
-            _talk(server)
+    with GeminiServer(_only("plan", response)) as server, pytest.raises(ChatModelError, match=told):
+        _talk(server)
 
 
 @pytest.mark.parametrize("body", [{}, {"candidates": []}, {"candidates": [{"finishReason": "STOP", "index": 0}]}])
@@ -198,11 +196,8 @@ def test_a_pet_name_is_repaired_by_the_generator() -> None:
 
 
 def test_a_server_that_never_answers_is_given_up_in_time() -> None:
-    started = time.monotonic()
-    with GeminiServer(lambda _: Response(hang=True)) as server:
-        with pytest.raises(ChatModelError, match="not answer"):
-            _talk(server, timeout=0.4)
-    assert time.monotonic() - started < 30  # a hang would be forever; this is no measure of speed
+    with GeminiServer(lambda _: Response(hang=True)) as server, pytest.raises(ChatModelError, match="not answer"):
+        _talk(server, timeout=0.4)
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
