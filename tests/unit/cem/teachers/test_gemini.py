@@ -42,7 +42,7 @@ def test_questions_and_documents_are_sent_with_their_task_types() -> None:
         assert key == KEY
         assert body["requests"][0] == {
             "model": "models/gemini-embedding-001",
-            "content": {"parts": [{"text": "你好"}]},
+            "content": {"parts": [{"text": "你好"}], "role": "user"},
             "taskType": "RETRIEVAL_QUERY",
             "outputDimensionality": 3072,
         }
