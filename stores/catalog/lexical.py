@@ -16,7 +16,7 @@ from stores.catalog.tables import chunks, items
 LONGEST_QUERY = 200
 """Distinct terms of a query that are looked up."""
 
-MOST_ROWS = 30_000
+MOST_ROWS = 10_000
 """Rows a query may visit. BM25 gives a word of every second chunk next to nothing, yet costs a visit to each of them;
 the rarer terms are taken first, as many as fit, so a query costs about the same in a memory of any size."""
 
