@@ -104,26 +104,32 @@ def test_a_rate_limit_with_retry_after_is_waited_out_once() -> None:
 
 
 def test_a_long_retry_after_is_told_and_not_waited_for() -> None:
-    with GeminiServer(_only("plan", failed(429, "RESOURCE_EXHAUSTED", "3600"))) as server:
-        with pytest.raises(ChatModelError, match="quota or rate limit .429.*Try again in 3600 seconds"):
-            _talk(server)
+    with (
+        GeminiServer(_only("plan", failed(429, "RESOURCE_EXHAUSTED", "3600"))) as server,
+        pytest.raises(ChatModelError, match=r"quota or rate limit .429.*Try again in 3600 seconds"),
+    ):
+        _talk(server)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_server_error_is_tried_twice_and_then_named(status: int) -> None:
-    with GeminiServer(_only("plan", failed(status, "INTERNAL", "0"))) as server:
-        with pytest.raises(ChatModelError, match=f"provider failed .{status}."):
-            _talk(server)
+    with (
+        GeminiServer(_only("plan", failed(status, "INTERNAL", "0"))) as server,
+        pytest.raises(ChatModelError, match=f"provider failed .{status}."),
+    ):
+        _talk(server)
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_is_named_and_never_shown(status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with GeminiServer(lambda request: failed(status, f"PERMISSION_DENIED for {request.key}")) as server:
-        with pytest.raises(MissingKeyError, match="refused the API key") as caught:
-            _talk(server)
+    with (
+        GeminiServer(lambda request: failed(status, f"PERMISSION_DENIED for {request.key}")) as server,
+        pytest.raises(MissingKeyError, match="refused the API key") as caught,
+    ):
+        _talk(server)
     assert KEY not in str(caught.value)
     assert not any(KEY in record.getMessage() for record in caplog.records if record.name.startswith("graphs"))
 
@@ -142,9 +148,11 @@ def test_a_safety_block_is_told_as_one(response: Response, told: str) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"candidates": []}, {"candidates": [{"finishReason": "STOP", "index": 0}]}])
 def test_an_empty_answer_is_asked_for_once_more_and_then_named(body: dict[str, object]) -> None:
-    with GeminiServer(_only("plan", Response(body=body))) as server:
-        with pytest.raises(ChatModelError, match="cannot be read, twice: no JSON object"):
-            _talk(server)
+    with (
+        GeminiServer(_only("plan", Response(body=body))) as server,
+        pytest.raises(ChatModelError, match="cannot be read, twice: no JSON object"),
+    ):
+        _talk(server)
     assert len(server.requests) == 2
 
 
@@ -156,9 +164,11 @@ def test_truncated_json_is_asked_for_once_more() -> None:
 
 
 def test_json_that_stays_truncated_is_a_plain_error() -> None:
-    with GeminiServer(_only("plan", said('{"intent": "stat', finish="MAX_TOKENS"))) as server:
-        with pytest.raises(ChatModelError, match="cannot be read, twice: broken JSON"):
-            _talk(server)
+    with (
+        GeminiServer(_only("plan", said('{"intent": "stat', finish="MAX_TOKENS"))) as server,
+        pytest.raises(ChatModelError, match="cannot be read, twice: broken JSON"),
+    ):
+        _talk(server)
 
 
 def test_one_failing_candidate_does_not_cost_the_other() -> None:
@@ -169,9 +179,11 @@ def test_one_failing_candidate_does_not_cost_the_other() -> None:
 
 
 def test_candidates_that_all_fail_are_a_plain_error() -> None:
-    with GeminiServer(_only("generate", failed(400, "INVALID_ARGUMENT"))) as server:
-        with pytest.raises(ChatModelError, match="failed .400."):
-            _talk(server)
+    with (
+        GeminiServer(_only("generate", failed(400, "INVALID_ARGUMENT"))) as server,
+        pytest.raises(ChatModelError, match=r"failed .400."),
+    ):
+        _talk(server)
 
 
 def test_a_blocked_critic_costs_its_opinion_and_not_the_reply() -> None:
