@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from math import log
 
 import numpy as np
@@ -21,6 +22,11 @@ from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary
 
 ALPHABET = "aabbcde   ,.\n1É火锅好的😀Ａß"
 NONE = Dictionary(b"")
+
+
+@cache
+def folding() -> np.ndarray:
+    return EmbeddedZhEncoder().table.fold
 
 
 def read(texts: list[str], reader: FeatureReader, dictionary: Dictionary = NONE, level: int = 19) -> FeatureCounts:
@@ -51,7 +57,7 @@ def test_words_and_pairs_across_match_borders_are_those_of_the_text(text: str, l
 @given(text=st.text(max_size=120), level=st.sampled_from([1, 19]))
 def test_tokens_across_match_borders_are_the_teachers(text: str, level: int) -> None:
     text = (text * 2).encode("utf-8", "ignore").decode()
-    fold = EmbeddedZhEncoder().table.fold
+    fold = folding()
     expected = Counter(ngram_keys(np.frombuffer(text.encode(), dtype=np.uint8), fold).tolist())
     keys = np.array(sorted(expected), dtype=np.int64)
     reader = FeatureReader(
@@ -96,7 +102,7 @@ def test_a_break_parts_pairs_and_a_blank_does_not() -> None:
 
 
 def test_the_vocabulary_of_tokens_is_the_most_frequent_and_can_be_read() -> None:
-    fold = EmbeddedZhEncoder().table.fold
+    fold = folding()
     keys, share = choose_tokens(["火锅好", "火锅", "好 ok"], fold, grams=3, least=2)
     assert sorted(map(token_text, keys.tolist())) == sorted(["火", "锅", "好"]) or "火锅" in map(
         token_text, keys.tolist()
