@@ -82,6 +82,7 @@ def serve(services: Services) -> None:
             "server.fileWatcherType": "none",
             "server.maxUploadSize": 1,
             "browser.gatherUsageStats": False,
+            "runner.magicEnabled": False,  # it would print the page's own docstrings
             "client.toolbarMode": "minimal",
             "client.showErrorDetails": "none",
             "logger.hideWelcomeMessage": True,

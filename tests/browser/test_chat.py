@@ -21,6 +21,11 @@ def test_the_page_says_that_it_is_a_simulation_and_that_the_voice_is_the_offline
     assert "离线声音" in voice.text
 
 
+def test_the_page_holds_the_chat_and_nothing_else(page):
+    main = page.driver.find_element("css selector", "[data-testid=stMainBlockContainer]")
+    assert not main.find_elements("css selector", "[data-testid=stMarkdown], [data-testid=stException]")
+
+
 def test_text_that_looks_like_html_is_shown_as_text(page):
     page.wait(lambda: "<b>晚安</b>" in page.texts("user"))
     assert not page.deep(".bubble b")
