@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import zstandard
@@ -18,6 +19,13 @@ from stores.profile import Encoders
 
 NAME = "fake-ngrams"
 DIMENSION = 256
+LONGEST = 4_000
+"""Characters that are read, as a model has a limit too."""
+
+
+@cache
+def _hashed(gram: str) -> int:
+    return int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=4).digest(), "little")
 
 
 class HashedTextEncoder:
@@ -36,12 +44,11 @@ class HashedTextEncoder:
     def encode_documents(self, texts: Sequence[str]) -> FloatArray:
         out = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
-            folded = " ".join(text.casefold().split())
+            folded = " ".join(text[:LONGEST].casefold().split())
             for size in (1, 2, 3):
                 for start in range(len(folded) - size + 1):
-                    digest = hashlib.blake2b(folded[start : start + size].encode(), digest_size=8).digest()
-                    place = int.from_bytes(digest[:4], "little") % self.dimension
-                    out[row, place] += size if digest[4] & 1 else -size
+                    number = _hashed(folded[start : start + size])
+                    out[row, (number >> 1) % self.dimension] += size if number & 1 else -size
         return unit_rows(out)
 
 

@@ -69,7 +69,9 @@ def run_kills(kills: int, seed: int, folder: Path, say: Callable[[str], None] = 
                 shutil.rmtree(path)
             path = folder / f"memory-{number // KILLS_A_MEMORY}"
             acknowledged = {}
+        before = len(acknowledged)
         activity = _one_life(path, number, chance, acknowledged)
+        outcome.acknowledged += len(acknowledged) - before
         outcome.kills += 1
         outcome.killed_while[activity] = outcome.killed_while.get(activity, 0) + 1
         _verify(path, number, chance, acknowledged, outcome)
@@ -192,7 +194,6 @@ def _text(chance: random.Random) -> str:
 
 
 def _verify(path: Path, number: int, chance: random.Random, acknowledged: dict[str, str], outcome: Outcome) -> None:
-    outcome.acknowledged = max(outcome.acknowledged, len(acknowledged))
     try:
         memory = Memory.open(path, encoders=fake_encoders, settings=settings())
     except Exception as error:  # whatever it is, it is what this looks for
