@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cem_rag_app.errors import EmptyInputError, SettingsError
@@ -85,46 +84,47 @@ def bench_encode(
     return Report(metrics=metrics, settings=settings)
 
 
-def bench_storage(
-    texts: Sequence[str],
-    memory: Mapping[str, int] | None = None,
-    *,
-    levels: Sequence[int] = LEVELS,
-    dictionary_sizes: Sequence[int] = DICTIONARY_SIZES,
-    memory_folder: Path | None = None,
-) -> Report:
-    """Weigh a memory, and its packs at other levels and dictionary sizes.
+def weigh_memory(sizes: Mapping[str, int], settings: Mapping[str, Any]) -> Report:
+    """Hold what a memory takes on disk against its plain text.
 
     Args:
-        texts: the chunks the memory holds, as text: the plain text it is compared with.
-        memory: bytes of its parts: ``packs``, ``index``, ``catalog``, ``lexical``; None leaves the memory out.
-        levels: zstd levels to compare.
-        dictionary_sizes: dictionary sizes to compare.
-        memory_folder: where the memory lies, for the record.
+        sizes: bytes of ``plain_text`` and of the parts ``packs``, ``index``, ``catalog`` and ``lexical``.
+        settings: which memory it is, for the record.
 
     Returns:
-        ``metrics``: ``bytes`` (``plain_text``, the parts, ``total``), ``ratio`` = total / plain text, and
-        ``frontier``, one point for each level and dictionary size.
+        ``metrics``: ``bytes`` (``plain_text``, the parts, ``total``) and ``ratio`` = total / plain text.
 
     Raises:
         SettingsError: a part is missing or unknown.
+        EmptyInputError: the memory is empty.
+    """
+    if set(sizes) != {"plain_text", *PARTS}:
+        raise SettingsError(f"A memory's parts are plain_text, {', '.join(PARTS)}, not {', '.join(sorted(sizes))}.")
+    if not sizes["plain_text"]:
+        raise EmptyInputError("The memory holds no text to be weighed against.", remedy="Import something first.")
+    total = sum(sizes[part] for part in PARTS)
+    counted = {"plain_text": sizes["plain_text"], **{part: sizes[part] for part in PARTS}, "total": total}
+    return Report(metrics={"bytes": counted, "ratio": round(total / sizes["plain_text"], 4)}, settings=dict(settings))
+
+
+def bench_packs(
+    texts: Sequence[str], levels: Sequence[int] = LEVELS, dictionary_sizes: Sequence[int] = DICTIONARY_SIZES
+) -> Report:
+    """Pack the same chunks at every level with every dictionary size.
+
+    Returns:
+        ``metrics``: ``points``, one :class:`~cem_rag_app.zpkg.measure.StoragePoint` for each level and size.
+
+    Raises:
+        EmptyInputError: there is no text.
     """
     from cem_rag_app.zpkg.measure import measure_storage
 
     chunks = [text.encode() for text in texts]
-    plain = sum(map(len, chunks))
-    if not plain:
-        raise EmptyInputError("There is no text to weigh.", remedy="Give a corpus with text.")
-    metrics: dict[str, Any] = {}
-    if memory is not None:
-        if set(memory) != set(PARTS):
-            raise SettingsError(f"A memory's parts are {', '.join(PARTS)}, not {', '.join(sorted(memory))}.")
-        total = sum(memory.values())
-        metrics["bytes"] = {"plain_text": plain, **{part: memory[part] for part in PARTS}, "total": total}
-        metrics["ratio"] = round(total / plain, 4)
-    metrics["frontier"] = [asdict(point) for point in measure_storage(chunks, levels, dictionary_sizes)]
-    settings = {"chunks": len(chunks), "memory": str(memory_folder) if memory_folder else None}
-    return Report(metrics=metrics, settings=settings)
+    if not any(chunks):
+        raise EmptyInputError("There is no text to pack.", remedy="Give a corpus with text.")
+    points = [asdict(point) for point in measure_storage(chunks, levels, dictionary_sizes)]
+    return Report(metrics={"points": points}, settings={"chunks": len(chunks)})
 
 
 def _speed(
