@@ -51,9 +51,7 @@ def patched(pack: bytes, form: str, offset: int, *values: int) -> bytes:
     return signed(data)
 
 
-def test_a_pack_cut_at_any_byte_is_refused_at_open(
-    small_pack: bytes, reader_of: MakeReader, tmp_path: Path
-) -> None:
+def test_a_pack_cut_at_any_byte_is_refused_at_open(small_pack: bytes, reader_of: MakeReader, tmp_path: Path) -> None:
     path = tmp_path / "cut.zpkg"
     for size in range(len(small_pack)):
         with pytest.raises(TruncatedError):
