@@ -50,7 +50,7 @@ def text_lines(path: Path, encodings: Counter[str]) -> Iterator[tuple[int, str]]
             while raw := file.readline(LINE_LIMIT + 1):
                 number += 1
                 if len(raw) > LINE_LIMIT:
-                    raise _too_long(path, number)
+                    raise too_long(path, number)
                 if b"\0" in raw:
                     raise _nul(path, number)
                 text, encoding = _decode(raw, path, number, neighbour)
@@ -78,7 +78,7 @@ def _utf16_lines(path: Path, encodings: Counter[str]) -> Iterator[tuple[int, str
                 return
             number += 1
             if len(line) > LINE_LIMIT:
-                raise _too_long(path, number)
+                raise too_long(path, number)
             if "\0" in line:
                 raise _nul(path, number)
             encodings["utf-16"] += 1
@@ -155,7 +155,8 @@ def _is_odd(letter: str) -> bool:
     )
 
 
-def _too_long(path: Path, number: int) -> LineTooLongError:
+def too_long(path: Path, number: int) -> LineTooLongError:
+    """The error for a line, or the text in it, that exceeds ``LINE_LIMIT``."""
     return LineTooLongError(f"the line is longer than {LINE_LIMIT:,} bytes.", file=path, line=number, remedy=_SHORTEN)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from cem_rag_app.errors import EmptyInputError, InputError, MalformedLineError
 from cem_rag_app.persona.history.columns import Columns, Resolved, resolve
+from cem_rag_app.persona.history.lines import LINE_LIMIT, too_long
 from cem_rag_app.persona.history.report import HistoryReport
 from cem_rag_app.persona.history.rows import Row, csv_columns, csv_rows, jsonl_columns, jsonl_rows
 from cem_rag_app.persona.history.times import parse_time
@@ -71,6 +72,8 @@ def read_history(
     report = report if report is not None else HistoryReport()
     if format not in FORMATS:
         raise InputError(f"unknown history format {format!r}.", file=path, remedy=f"Use one of: {', '.join(FORMATS)}.")
+    if path.is_dir():
+        raise InputError("this is a folder, not a file.", file=path, remedy="Name the file in it.")
     if not path.is_file():
         raise InputError("there is no such file.", file=path, remedy="Check the path.")
     if path.stat().st_size == 0:
@@ -166,6 +169,8 @@ class _Messages:
             if not speaker or not text:
                 report.skipped["no text" if speaker else "no speaker"] += 1
                 continue
+            if len(text) > LINE_LIMIT // 4 and len(text.encode()) > LINE_LIMIT:
+                raise too_long(self.path, number)  # a line of GB18030 or UTF-16 grows on its way to UTF-8
             report.speakers[speaker] += 1
             conversation = "default"
             if self.columns.conversation is not None:
@@ -203,10 +208,12 @@ class _Messages:
         if value is None:
             return ""
         if isinstance(value, list):
-            return "".join(self._plain(v.get("text") if isinstance(v, dict) else v, number, report) for v in value)
-        if isinstance(value, dict):
+            runs = [run.get("text") if isinstance(run, dict) else run for run in value]
+            if not any(isinstance(run, list | dict) for run in runs):
+                return "".join(self._plain(run, number, report) for run in runs)
+        if isinstance(value, list | dict):
             raise MalformedLineError(
-                "a speaker or text is a JSON object.",
+                "a speaker or text is a JSON object, or a list with more than text in it.",
                 file=self.path,
                 line=number,
                 remedy="Name the keys that hold plain text; nothing has been imported.",

@@ -29,12 +29,9 @@ def jsonl_rows(path: Path, encodings: Counter[str]) -> Iterator[Row]:
             continue
         try:
             value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            what = (
-                f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
-            )
+        except (ValueError, RecursionError) as error:
             raise MalformedLineError(
-                f"the line is no JSON ({what}).",
+                f"the line is no JSON ({_json_problem(error)}).",
                 file=path,
                 line=number,
                 remedy="Mend or remove that line; nothing has been imported.",
@@ -47,6 +44,12 @@ def jsonl_rows(path: Path, encodings: Counter[str]) -> Iterator[Row]:
                 remedy='Each line must look like {"speaker": "...", "text": "..."}; nothing has been imported.',
             )
         yield number, value
+
+
+def _json_problem(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, column {error.colno}"
+    return "nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
 
 
 def jsonl_columns(path: Path) -> list[str]:
@@ -108,9 +111,17 @@ def csv_columns(path: Path) -> list[str]:
     """The header.
 
     Raises:
-        ColumnError: A column name stands there twice.
+        ColumnError: A column name stands there twice, or the line is no header.
     """
-    header = _header(next((line for _, line in text_lines(path, Counter())), ""))
+    try:
+        header = _header(next((line for _, line in text_lines(path, Counter())), ""))
+    except csv.Error as error:
+        raise ColumnError(
+            f"the header is no CSV ({error}).",
+            file=path,
+            line=1,
+            remedy="The first line must name the columns, speaker and text among them.",
+        ) from error
     twice = [name for name, count in Counter(header).items() if count > 1 and name]
     if twice:
         raise ColumnError(
