@@ -5,12 +5,13 @@ The format is that of the BEIR benchmark (Thakur et al. 2021): one object a line
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cem_rag_app.errors import EmptyInputError, InputError, MalformedLineError
+from cem_rag_app.errors import EmptyInputError, EncodingError, InputError, MalformedLineError
 from cem_rag_app.persona.history.rows import jsonl_rows
 from cem_rag_app.schema import MemoryItem
 
@@ -28,7 +29,7 @@ def read_documents(path: Path) -> Iterator[MemoryItem]:
         EmptyInputError: no document in it.
         MalformedLineError: a line is no JSON, has no id or no text, or repeats an id.
         LineTooLongError: a line exceeds 1 MiB.
-        EncodingError: a line is no text in a supported encoding.
+        EncodingError: a line is no text in a supported encoding, or holds half of a character.
     """
     source = path / "corpus.jsonl" if path.is_dir() else path
     if not source.is_file():
@@ -59,6 +60,15 @@ def _item(row: dict[str, Any], source: Path, number: int) -> MemoryItem:
             line=number,
             remedy=f"Give each line an id ({', '.join(ID_KEYS)}) and a text.",
         )
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise EncodingError(
+            "the line holds half of a character (a lone surrogate), which cannot be stored; nothing has been imported.",
+            file=source,
+            line=number,
+            remedy="Mend or remove that line.",
+        ) from error
     meta = {key: value for key, value in row.items() if key not in (*ID_KEYS, "text", "title")}
     return MemoryItem(
         mem_id=str(identifier),
