@@ -35,8 +35,9 @@ class Failure(click.ClickException):
     """A `CemRagError` on its way to the user: one plain line on stderr, exit code 1."""
 
     def show(self, file: Any = None) -> None:
-        """Write the line."""
-        click.echo(f"cem-rag: {self.format_message()}", err=True, file=file)
+        """Write the line; a message of another library's may come in several."""
+        lines = (line.strip() for line in self.format_message().splitlines())
+        click.echo(f"cem-rag: {' '.join(line for line in lines if line)}", err=True, file=file)
 
 
 class LazyGroup(click.Group):
