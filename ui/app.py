@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cem_rag_app.errors import MemoryMissingError
 from cem_rag_app.schema import Query
 
 if TYPE_CHECKING:
@@ -121,6 +122,21 @@ def open_memory(settings: Settings) -> Memory:
     from stores.memory import Memory
 
     return Memory.open(settings.memory, encoders=lambda name: encoder_pair(settings, name), settings=settings)
+
+
+def memory_exists(settings: Settings) -> bool:
+    """Whether ``settings.memory`` holds a memory; one whose making was cut short, with nothing in it, is none.
+
+    Raises:
+        StoreError: There is one that cannot be opened.
+    """
+    if not (settings.memory / "catalog.sqlite").exists():
+        return False  # without the weight of opening one
+    try:
+        open_memory(settings).close()
+    except MemoryMissingError:
+        return False
+    return True
 
 
 def make_chat(memory: Memory, settings: Settings) -> PersonaChat:

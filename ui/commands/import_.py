@@ -90,6 +90,7 @@ def import_chat(
         PersonaError: The memory speaks in another person's voice.
     """
     from cem_rag_app.persona.history import HistoryReport, read_history
+    from ui.app import memory_exists
 
     report: dict[str, Any] = {"added": 0, "duplicates": 0, "notes": [], "files": []}
     for file in files:
@@ -97,7 +98,7 @@ def import_chat(
             persona = _persona_of(settings) or _ask_for_persona(file, form, columns)
         history = HistoryReport()
         messages = read_history(file, format=form, persona=persona, columns=columns, report=history)
-        if not _exists(settings):
+        if not memory_exists(settings):
             sample = (message.text for message in read_history(file, format=form, persona=persona, columns=columns))
             _create(settings, "chat", sample, persona)
         with _opened(settings, "chat", persona) as memory, progress_bar() as progress:
@@ -112,11 +113,12 @@ def import_chat(
 def import_documents(settings: Settings, files: Iterable[Path]) -> dict[str, Any]:
     """Import document collections; the report is as in `import_chat`."""
     from cem_rag_app.corpora.beir import read_documents
+    from ui.app import memory_exists
 
     report: dict[str, Any] = {"added": 0, "duplicates": 0, "notes": [], "files": []}
     for file in files:
         items = read_documents(file)
-        if not _exists(settings):
+        if not memory_exists(settings):
             _create(settings, "documents", (item.text for item in read_documents(file)), None)
         with _opened(settings, "documents", None) as memory, progress_bar() as progress:
             result = memory.import_items(items, progress=progress)
@@ -126,15 +128,11 @@ def import_documents(settings: Settings, files: Iterable[Path]) -> dict[str, Any
     return report
 
 
-def _exists(settings: Settings) -> bool:
-    return (settings.memory / "catalog.sqlite").exists()
-
-
 def _persona_of(settings: Settings) -> str | None:
     """Return whose voice an existing memory speaks in."""
-    from ui.app import open_memory
+    from ui.app import memory_exists, open_memory
 
-    if not _exists(settings):
+    if not memory_exists(settings):
         return None
     memory = open_memory(settings)
     try:
@@ -168,10 +166,11 @@ def _create(settings: Settings, kind: Literal["chat", "documents"], sample: Iter
     from cem_rag_app.persona.rules import HardRules
     from stores.memory import Memory
     from stores.profile import MemoryProfile
-    from ui.app import encoder_pair
+    from ui.app import encoder_pair, text_encoder
 
     chosen = choose_teacher(list(islice(sample, SAMPLE)))
     encoder = chosen if settings.encoder == "auto" else settings.encoder
+    text_encoder(settings, encoder)  # a name or a key that is missing is told before there is a memory
     profile = MemoryProfile(
         kind=kind,
         encoder=encoder,

@@ -49,10 +49,11 @@ def demo(memory: Path | None, host: str | None, port: int | None, model: str | N
     a memory that is there is served as it is.
     """
     settings = settings_for(memory, server={"host": host, "port": port}, chat={"model": model})
+    from ui.app import memory_exists
     from ui.serve import refuse_taken_port
 
     refuse_taken_port(settings.server)
-    if not (settings.memory / "catalog.sqlite").exists():
+    if not memory_exists(settings):
         build_example(settings)
     _serve(settings)
 
