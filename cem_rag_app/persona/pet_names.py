@@ -7,7 +7,8 @@ Policy: **strict where it can be an address**. A name of the lexicon breaks the 
 - it is part of another word (``老婆饼``, ``老公司``, ``BB霜``).
 
 Names that are everyday words too (``宝``, ``亲``, ``乖乖``, ``小公主``) count only where they stand as an address: at
-the start of a line or after a closing particle, with nothing but marks or a pronoun behind.
+the start of a line or after a closing particle, with nothing but marks or a pronoun behind, or at the end of a clause
+that else only agrees, greets or exclaims (``好的宝``). After such a word a 的 shows no owner (``好的老婆``).
 
 Disguises undone first: full-width and mixed case, traditional characters, tone marks, look-alike letters and digits,
 stretched letters (``babyyy``), and for every name its pinyin, its homophones, mixtures of both, and anything that is
@@ -24,13 +25,18 @@ from functools import lru_cache
 
 from cem_rag_app.persona.endearments import (
     ADDRESS,
+    ADDRESS_LATIN,
     ADDRESS_LEFT,
     ADDRESS_RIGHT,
+    AFTER_REPLY,
     ALWAYS,
+    CLOSING,
     FOLLOWED_BY,
+    GLUED,
     HOMOPHONES,
     KISS,
     LATIN,
+    LATIN_SYLLABLES,
     LEET,
     LOOK_ALIKE,
     ORDINARY,
@@ -117,21 +123,25 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Patterns of every name: its characters in every spelling, or its letters, with separators allowed between."""
     names = (*ALWAYS, *ADDRESS)
     patterns = [(name, _han_pattern(name)) for name in names]
-    patterns += [(name, _latin_pattern(name)) for name in LATIN]
+    patterns += [(name, _latin_pattern(name)) for name in (*LATIN, *ADDRESS_LATIN)]
     # Letters spelled out one by one (q i n a i d e) escape the syllables above.
     spelled = {name: [PINYIN[c] for c in name] for name in names if len(name) > 1 and set(name) <= PINYIN.keys()}
     patterns += [(name, _latin_pattern("".join(syllables))) for name, syllables in spelled.items()]
     return tuple((name, re.compile(pattern)) for name, pattern in patterns)
 
 
+# A name starts where no Latin letter stands before it, or after an agreement it is glued to (okbaby, haodelaopo).
+_LATIN_START = "(?:(?<![a-z])|" + "|".join(f"(?<={reply})" for reply in GLUED) + ")"
+
+
 def _han_pattern(name: str) -> str:
     if len(name) == 1:
-        return name
+        return rf"{name}|(?<![a-z]){PINYIN[name]}(?![a-z])" if name in CLOSING else name
     pieces = []
     for index, character in enumerate(name):
         spellings = [f"[{HOMOPHONES.get(character, character)}]"]
         if character in PINYIN:
-            first = r"(?<![a-z])" if index == 0 else ""
+            first = f"(?={PINYIN[character][0]}){_LATIN_START}" if index == 0 else ""
             last = r"(?![a-z])" if index == len(name) - 1 else ""
             spellings.append(f"{first}{PINYIN[character]}{last}")
         pieces.append(f"(?:{'|'.join(spellings)})")
@@ -139,14 +149,15 @@ def _han_pattern(name: str) -> str:
 
 
 def _latin_pattern(word: str) -> str:
-    return r"(?<![a-z])" + f"{_SEPARATOR}{{0,4}}".join(f"{letter}+" for letter in word) + r"(?![a-z])"
+    return f"(?={word[0]}){_LATIN_START}" + f"{_SEPARATOR}{{0,4}}".join(f"{letter}+" for letter in word) + r"(?![a-z])"
 
 
 def _counts(text: str, match: re.Match[str], name: str) -> bool:
     """Whether a match is an endearment under the policy."""
     written = match.group()
     before, behind = text[: match.start()], text[match.end() :]
-    if written in ORDINARY or behind.lstrip(" ").startswith(FOLLOWED_BY.get(name, ())):
+    ordinary = written in ORDINARY and not AFTER_REPLY.search(before)
+    if ordinary or behind.lstrip(" ").startswith(FOLLOWED_BY.get(name, ())):
         return False
     if before.endswith(PRECEDED_BY.get(name, ())):
         return False
@@ -154,12 +165,30 @@ def _counts(text: str, match: re.Match[str], name: str) -> bool:
         return False
     if name in LATIN:
         return True
+    if name in ADDRESS_LATIN:
+        return bool(AFTER_REPLY.search(before)) and _ends(behind)
     if not _one_han_word(written, before, behind):
         return False
     if name in ADDRESS:
-        is_verb = name in ("亲", "亲亲") and KISS.match(behind)
-        return not is_verb and bool(ADDRESS_LEFT.search(before) and ADDRESS_RIGHT.match(behind))
-    return bool(OWN.search(before)) or not THIRD_PARTY.search(before)
+        return _addresses(name, written, before, behind)
+    return bool(OWN.search(before) or AFTER_REPLY.search(before)) or not THIRD_PARTY.search(before)
+
+
+def _addresses(name: str, written: str, before: str, behind: str) -> bool:
+    """Whether an everyday word stands as an address."""
+    if name in ("亲", "亲亲") and KISS.match(behind):
+        return False
+    ends = _ends(behind)
+    if name in CLOSING and before.endswith(tuple(CLOSING[name])):
+        return False
+    if ends and (AFTER_REPLY.search(before) or (written == name and name in CLOSING)):
+        return True
+    return bool(ADDRESS_LEFT.search(before) and ADDRESS_RIGHT.match(behind))
+
+
+def _ends(behind: str) -> bool:
+    """Whether the clause ends here."""
+    return not behind or behind[0] in " *0"
 
 
 def _one_han_word(written: str, before: str, behind: str) -> bool:
@@ -185,7 +214,7 @@ def _one_latin_word(written: str) -> bool:
     if letters < 3:
         return False
     pieces = _GAPS.split(written)
-    syllables = {*PINYIN.values(), "my", "love", "angel", "sweet", "heart", "pie"}
+    syllables = {*PINYIN.values(), *LATIN_SYLLABLES}
     if len(gaps) == letters - 1 or all(piece in syllables for piece in pieces):
         return True
     return any(gap.strip(_PAUSE) for gap in gaps)
