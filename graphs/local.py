@@ -76,7 +76,9 @@ class TransformersChat(BaseChatModel):
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
             from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers.utils.logging import disable_progress_bar
 
+            disable_progress_bar()  # a bar of its own would run through ours
             try:
                 tokenizer = AutoTokenizer.from_pretrained(self.path)
                 model = AutoModelForCausalLM.from_pretrained(self.path).to(self.device).eval()

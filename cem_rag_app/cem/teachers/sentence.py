@@ -113,7 +113,9 @@ class SentenceEncoder:
         with self._lock:
             if self._loaded is None:
                 from transformers import AutoModel, AutoTokenizer
+                from transformers.utils.logging import disable_progress_bar
 
+                disable_progress_bar()  # a bar of its own would run through ours
                 try:
                     tokenizer = AutoTokenizer.from_pretrained(self._model_name)
                     model = AutoModel.from_pretrained(self._model_name)
