@@ -64,9 +64,7 @@ class MissingKeyError(SettingsError):
 class InputError(CemRagError):
     """A file the user gave cannot be taken; names the file and, where known, the line."""
 
-    def __init__(
-        self, message: str, *, file: str | Path = "", line: int | None = None, remedy: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, file: str | Path = "", line: int | None = None, remedy: str = "") -> None:
         self.file = str(file)
         self.line = line
         place = f"{self.file}:{line}: " if line is not None else f"{self.file}: " if file else ""

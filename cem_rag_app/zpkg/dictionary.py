@@ -93,9 +93,7 @@ def train_dictionary(samples: Sequence[bytes], size: int = 112_640) -> Dictionar
     ]
     try:
         # The level only shapes the entropy tables: those of a fast level serve all levels better than those of 19.
-        trained = zstandard.train_dictionary(
-            size, usable, k=_EPOCH_BYTES, d=_SEGMENT_BYTES, f=20, accel=1, level=3
-        )
+        trained = zstandard.train_dictionary(size, usable, k=_EPOCH_BYTES, d=_SEGMENT_BYTES, f=20, accel=1, level=3)
     except (zstandard.ZstdError, ValueError) as error:
         raise DictionaryError(
             f"No dictionary of {size} bytes can be trained on {len(usable)} samples ({error}).",

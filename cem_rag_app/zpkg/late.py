@@ -24,9 +24,7 @@ _REMEDY = "Run `cem-rag check`: the pack is damaged, or the frame belongs to ano
 _local = threading.local()
 
 
-def decompress(
-    frame: bytes, dictionary: Dictionary, *, limit: int = DEFAULT_LIMIT, crc32: int | None = None
-) -> bytes:
+def decompress(frame: bytes, dictionary: Dictionary, *, limit: int = DEFAULT_LIMIT, crc32: int | None = None) -> bytes:
     """The chunk a frame holds.
 
     Frames carry no checksum of their own. A frame opened with another dictionary, or with a flipped bit inside a
@@ -57,9 +55,7 @@ def decompress(
     return data
 
 
-def read_text(
-    frame: bytes, dictionary: Dictionary, *, limit: int = DEFAULT_LIMIT, crc32: int | None = None
-) -> str:
+def read_text(frame: bytes, dictionary: Dictionary, *, limit: int = DEFAULT_LIMIT, crc32: int | None = None) -> str:
     """The chunk as text (UTF-8).
 
     Raises:
