@@ -32,7 +32,7 @@ _WHOLE: tuple[tuple[Intent, re.Pattern[str]], ...] = (
     (
         "farewell",
         re.compile(
-            rf"^.{{0,12}}(?:晚安|拜拜|再见|bye|goodnight|good\s?night|明天见|回头见|回聊|睡了|去睡|先睡|睡觉了|我走了|先撤|先下了|88){_END}$"
+            rf"^.{{0,12}}(?:晚安|拜拜|再见|bye|goodnight|good\s?night|see\s?(?:you|u|ya)(?:\s\w+)?|明天见|回头见|回聊|睡了|去睡|先睡|睡觉了|我走了|先撤|先下了|88){_END}$"
         ),
     ),
     ("laugh", re.compile(r"^(?:(?:哈|嘿|嘻|呵|噗|h{2,}|ha|lol|嗯|哦|噢|喔|唔|额|呃|6|\[[^\[\]]+\])[\s~～。!！.…]*)+$")),
@@ -45,7 +45,7 @@ _FEELING = re.compile(
     r"how (?:are|do) you feel|how are you|are you (?:ok|sad|angry|happy)|miss me|love me"
 )
 _QUESTION = re.compile(
-    r"什么|啥|干嘛|哪|谁|几[点个号岁月天次只时]|多少|多[久大远高长重贵]|怎么|为什么|为啥|咋|"
+    r"什么|啥|干嘛|哪|谁|几[点个号岁月天次只时页楼层样本条块斤集章种位口年]|多少|多[久大远高长重贵]|怎么|为什么|为啥|咋|"
     r"what|where|when|who|which|how|why"
 )
 _YES_NO = re.compile(
@@ -56,7 +56,7 @@ _STATED = re.compile(
 )
 _REQUEST = re.compile(
     r"^(?:快|帮|给我|陪我|请|别|不许|不要|来|去)|帮我|替我|给我|陪我|教我|提醒我|记得|告诉我|能不能.*我|可以.*(?:吗|不)[?？]?$|"
-    r"please|can you|could you|help me|tell me|let's|咱们?.*吧[~～!！。]*$|一起.*吧"
+    r"please|can you|could you|help me|(?:tell|sing|write|show|give) me|let's|咱们?.*吧[~～!！。]*$|一起.*吧"
 )
 _TEASE = re.compile(
     r"笨蛋|傻瓜|傻不傻|[是像]猪|懒虫|懒死|胖了|又迟到|吹牛|不要脸|自恋|臭美|逗你|骗你的|略略|哼|你才|就你|打你|揍你|"
@@ -65,7 +65,7 @@ _TEASE = re.compile(
 _AFFECTION = re.compile(r"想你|爱你|喜欢你|抱抱|亲亲|亲一|mua|么么|想死你|miss you|love you|抱一下|宝贝[~～]*$")
 _MOOD = re.compile(
     r"累|烦|丧|困|无聊|睡不着|失眠|难过|难受|想哭|哭了|委屈|生气|气死|郁闷|害怕|怕|紧张|心慌|压力|孤单|疼|感冒|发烧|不舒服|"
-    r"开心|高兴|太好了|成功|恭喜|羡慕|tired|sad|angry|happy|bored|upset|sick"
+    r"开心|高兴|太好了|成功|恭喜|羡慕|tired|sad|angry|happy|bored|upset|sick|terrible|awful|stressed|lonely|depressed"
 )
 
 

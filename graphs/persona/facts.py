@@ -11,7 +11,7 @@ import numpy as np
 from cem_rag_app.persona.scoring import Similarity
 from cem_rag_app.schema import Message
 from graphs.persona.lexicon import Lexicon, grams
-from graphs.persona.questions import Question, asks, take_apart
+from graphs.persona.questions import Question, asks, kind_of, take_apart
 from graphs.persona.state import CHAT_SOURCE
 
 _CLAUSES = re.compile(r"[\s，,。.！!？?；;…~～]+")
@@ -55,6 +55,17 @@ COMPARED = 24
 LEAST_SUBJECT = 0.25
 LEAST_SAID = 0.4
 """Mass below which a question has no subject, and a line (对, 嗯嗯) no answer in it."""
+
+TELLING = 0.5
+NEW_LETTERS = 2
+NOTHING_NEW = 0.55
+"""Telling letters that an answer to an open question adds to it, and what is left of a line that adds fewer."""
+
+SAME_MOMENT = 300.0
+"""Seconds within which two lines are equally late."""
+
+FORMULAS = frozenset({"greeting", "farewell", "laugh"})
+"""Kinds of line that tell nothing."""
 
 LONGEST_ECHO = 16
 
@@ -106,11 +117,17 @@ def find_facts(
                 continue  # a question asked before tells nothing
             typed = _typed(question, lines, at)
             covered = 0.0 if typed is None else _covered(about, lines, held, at, lexicon)
-            if typed is None or covered <= 0 or lexicon.mass(held[at]) < LEAST_SAID:
+            if typed is None or covered <= 0 or lexicon.mass(held[at]) < LEAST_SAID or kind_of(line.text) in FORMULAS:
                 continue
             score = COVERED * covered + TYPED * typed
             if question.answer is not None and not typed:
                 score *= WRONG_KIND
+            if (
+                question.open
+                and not (question.answer and typed == 1.0)
+                and not _adds(line.text, question.text, lexicon)
+            ):
+                score *= NOTHING_NEW
             score *= _side(question, line) * (ASKING if asking else 1.0)
             if not about & held[at] and at and lines[at - 1].role == line.role:
                 score *= LATER  # the first bubble answers, the next ones go on to something else
@@ -160,7 +177,13 @@ def _ranked(question: Question, facts: Sequence[Fact], similarity: Similarity) -
     ]
     bar = (AS_GOOD_NOW if question.now else AS_GOOD) * max(fact.confidence for fact in judged)
     times = sorted({fact.line.timestamp for fact in judged if fact.confidence >= bar})
-    later = {time: (rank + 1) / len(times) for rank, time in enumerate(times)}
+    moments: list[float] = []
+    moment_of: dict[float, int] = {}
+    for time in times:
+        if not moments or time - moments[-1] > SAME_MOMENT:
+            moments.append(time)
+        moment_of[time] = len(moments)
+    later = {time: moment_of[time] / len(moments) for time in times}
     bonus = LATEST_NOW if question.now else LATEST
     dated = [
         replace(fact, score=fact.confidence + bonus * later[fact.line.timestamp] * (fact.confidence >= bar))
@@ -195,6 +218,13 @@ def _covered(
                     held_mass += (NEARBY[back - 1] if back <= len(NEARBY) else FAR) * lends * mass
                     break
     return held_mass / total if total else 0.0
+
+
+def _adds(line: str, question: str, lexicon: Lexicon) -> bool:
+    """Whether a line says something that the question does not."""
+    known = set(question.casefold())
+    new = {letter for letter in line.casefold() if letter.isalnum() and letter not in known}
+    return sum(1 for letter in new if lexicon.weight(letter) >= TELLING) >= NEW_LETTERS
 
 
 def _asked(lines: Sequence[Message], at: int) -> Message | None:

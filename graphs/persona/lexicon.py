@@ -41,6 +41,10 @@ class Lexicon:
         """0 for a gram in every message, 1 for one in none."""
         return math.log((self._texts + 1) / (self._counts[gram] + 1)) / math.log(self._texts + 2)
 
+    def known(self, gram: str) -> bool:
+        """Whether some message holds it."""
+        return self._counts[gram] > 0
+
     def subject(self, text: str) -> frozenset[str]:
         """The words of a text, as far as a history without a dictionary can tell them.
 
@@ -57,7 +61,13 @@ class Lexicon:
             counts = [self._counts[pair] for pair in pairs]
             said = [
                 # Between two words that are said more often on their own, a pair is only where they meet: 火锅|基金.
-                count > 0 and not (0 < at < len(pairs) - 1 and count <= min(counts[at - 1], counts[at + 1]))
+                count > 0
+                and not (
+                    0 < at < len(pairs) - 1
+                    and counts[at - 1]
+                    and counts[at + 1]
+                    and count <= max(counts[at - 1], counts[at + 1])
+                )
                 for at, count in enumerate(counts)
             ]
             inside = [any(said[max(0, at - 1) : at + 1]) for at in range(len(run))]

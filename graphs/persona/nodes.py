@@ -23,6 +23,9 @@ MAX_MESSAGE_CHARACTERS = 8_000
 CONTEXT_LINES = 6
 """Lines before the message that the query takes along, so that a follow-up finds its subject."""
 
+OFFLINE_QUESTION = 2
+"""Times k hits that the offline voice is given for a question."""
+
 SESSION_GAP_SECONDS = 6 * 3600.0
 """After this silence earlier lines are memory, to be recalled, and no longer the conversation one is in."""
 
@@ -93,11 +96,18 @@ def recall(state: PersonaState, context: PersonaContext) -> dict[str, Any]:
         now=message.timestamp,
     )
     found = [context.memory.recall(query)]
-    about = take_apart(message.text).subject if asks(message.text) else ""
+    asked = take_apart(message.text)
+    about = asked.subject if asks(message.text) else ""
+    if about and asked.points:
+        # 它 is whatever was named before.
+        before = next((line.text for line in reversed(recent) if line.role == "user"), "")
+        about = f"{take_apart(before).subject} {about}"
     if about:
         # Questions are alike in their question words; what this one is about is asked for by itself as well.
         found.append(context.memory.recall(replace(query, text=about, context="")))
-    hits = varied(interleaved(found), k, message=message, recent=recent)
+    # Rules tell the line that answers less well than a model does, and cost nothing to show more lines to.
+    wanted = OFFLINE_QUESTION * k if about and context.voice.offline else k
+    hits = varied(interleaved(found), wanted, message=message, recent=recent)
     return {"recent": recent, "hits": hits}
 
 

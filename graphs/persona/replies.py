@@ -20,7 +20,7 @@ from graphs.persona.facts import Fact, echo, find_facts
 from graphs.persona.habits import Habits, Pair, pairs_of
 from graphs.persona.lexicon import grams
 from graphs.persona.phrases import phrases
-from graphs.persona.questions import kind_of, take_apart
+from graphs.persona.questions import Question, kind_of, parts, take_apart
 from graphs.persona.state import CHAT_SOURCE
 from graphs.persona.voice import Plan, TurnInput
 
@@ -30,7 +30,10 @@ TELLING = 0.6
 TELLING_LETTERS = 4
 """As many unsupported telling letters make a bubble fully particular."""
 
-FACT_CONFIDENCE = 0.52
+FACT_CONFIDENCE = 0.45
+NEAR_BEST = 0.8
+"""Share of the best line's confidence that a later line needs to be told instead of it."""
+
 LOWER_FACT = 0.85
 UNSURE_FIT = 0.42
 OPEN_FIT = 0.36
@@ -118,10 +121,28 @@ class Proposer:
 
     def facts(self) -> list[Fact]:
         """Recalled lines that answer the question well enough to rest on."""
-        question = self._question
+        return self._facts(self._question_now(self._question))
+
+    def _question_now(self, question: Question) -> Question:
+        """The question with what it only points at: 它, 那家, or nothing at all."""
         if question.asks_back:
             before = [line.text for line in self._turn.recent[-2:]]
-            question = replace(question, subject=take_apart(" ".join(before)).subject)
+            return replace(question, subject=take_apart(" ".join(before)).subject)
+        if question.points:
+            return replace(question, subject=f"{question.subject} {self._topic()}")
+        return question
+
+    def _topic(self) -> str:
+        """What the running conversation last spoke of: the most usual telling word of the last line that has one."""
+        lexicon = self._habits.lexicon
+        for line in reversed(self._turn.recent):
+            words = [word for word in lexicon.subject(take_apart(line.text).subject) if len(word) > 1]
+            named = [word for word in words if lexicon.known(word) and not _OF_A_DAY.search(word)]
+            if line.role == "user" and named:
+                return max(named, key=lambda word: (-lexicon.weight(word), word))
+        return ""
+
+    def _facts(self, question: Question) -> list[Fact]:
         stretches: list[tuple[int, Sequence[Message]]] = [
             (hit.segment.segment_id, self._earlier(hit.segment.messages))
             for hit in self._turn.hits
@@ -129,9 +150,15 @@ class Proposer:
         ]
         stretches.append((0, self._turn.recent))
         found = find_facts(question, stretches, self._habits.lexicon, self._habits.similarity)
-        return [fact for fact in found if fact.confidence >= FACT_CONFIDENCE]
+        best = max((fact.confidence for fact in found), default=0.0)
+        if best < FACT_CONFIDENCE:
+            return []
+        return [fact for fact in found if fact.confidence >= min(FACT_CONFIDENCE, NEAR_BEST * best)]
 
     def _answers(self) -> Iterable[Proposal]:
+        asked = parts(self._text)
+        if len(asked) > 1:
+            yield from self._answers_to_parts(asked)
         for rank, fact in enumerate(self.facts()[:3]):
             # The order of the facts is not for the scorer to change: it knows style, and nothing of what is true.
             fit = (0.3 + 0.7 * fact.confidence) * LOWER_FACT**rank
@@ -147,6 +174,24 @@ class Proposer:
                 more = fact.follows[0].text.strip()
                 fit_both = fit - 0.1 - 0.2 * self._particular(more)
                 yield Proposal(Candidate((text, more), "fact", sources), fit_both, "the person said so, and went on")
+
+    def _answers_to_parts(self, asked: Sequence[str]) -> Iterable[Proposal]:
+        """One bubble for each of several questions in one message; a later one speaks of what the first one named."""
+        first = self._question_now(take_apart(asked[0]))
+        bubbles: list[str] = []
+        sources: list[int] = []
+        confidence = 0.0
+        for place, text in enumerate(asked):
+            question = take_apart(text)
+            subject = question.subject if not place else f"{first.subject} {question.subject}"
+            found = self._facts(replace(question, subject=subject, of_person=first.of_person, of_user=first.of_user))
+            if found and found[0].line.role == "assistant" and found[0].line.text.strip() not in bubbles:
+                bubbles.append(found[0].line.text.strip())
+                sources += [found[0].segment_id] if found[0].segment_id else []
+                confidence = max(confidence, found[0].confidence)
+        if bubbles:
+            fit = 0.3 + 0.7 * confidence
+            yield Proposal(Candidate(tuple(bubbles), "fact", tuple(sources)), fit, "the person said so")
 
     def _unsure(self) -> Iterable[Proposal]:
         for place, line in enumerate(self._habits.unsure):
