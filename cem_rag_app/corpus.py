@@ -25,6 +25,7 @@ from cem_rag_app.errors import (
     PackFullError,
     ZpkgError,
 )
+from cem_rag_app.files import create_temporary, discard, full_disk_named, publish
 from cem_rag_app.settings import PackSettings
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import (
@@ -34,7 +35,6 @@ from cem_rag_app.zpkg.dictionary import (
     general_dictionary,
     train_dictionary,
 )
-from cem_rag_app.zpkg.files import create_temporary, discard, full_disk_named, publish
 from cem_rag_app.zpkg.layout import LARGEST_PACK
 from cem_rag_app.zpkg.reader import Reader, open_pack
 from cem_rag_app.zpkg.writer import PackInfo, PackWriter

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from cem_rag_app.errors import DiskFullError, MemoryBusyError
+from cem_rag_app.errors import MemoryBusyError
+from cem_rag_app.files import create_temporary, discard, full_disk_named, publish
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _PIECE = 1 << 20
 
 
@@ -26,24 +23,10 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         DiskFullError: no space is left; the old file is untouched.
     """
     with named_disk_errors(path), contextlib.ExitStack() as cleanup:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-        cleanup.callback(Path(name).unlink, missing_ok=True)
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals in a folder durable; Windows has no folder handles and journals them itself."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        file = create_temporary(path.parent, suffix=".tmp")
+        cleanup.callback(discard, file)
+        write(file)
+        publish(file, path)
 
 
 def file_sha256(path: Path) -> str:
@@ -63,15 +46,9 @@ def folder_bytes(folder: Path) -> int:
 @contextlib.contextmanager
 def named_disk_errors(path: Path) -> Iterator[None]:
     """A full disk is named as what it is, with the file that did not fit."""
-    try:
+    safe = "everything acknowledged before is safe"
+    with full_disk_named(path, safe, "Free some space and run the command again: it continues where it stopped."):
         yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise DiskFullError(
-                f"No space left while writing {path}; everything acknowledged before is safe.",
-                remedy="Free some space and run the command again: it continues where it stopped.",
-            ) from error
-        raise
 
 
 @contextlib.contextmanager

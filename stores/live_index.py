@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cem_rag_app.cem.pair import Encoders
 from cem_rag_app.errors import DimensionError, MemoryCorruptError
 from cem_rag_app.schema import FloatArray
 from cem_rag_app.zpkg.dictionary import Dictionary
@@ -21,7 +22,7 @@ from stores.frames import FrameStore, StoredFrame
 from stores.indexes.base import IndexParameters, IntArray, choose_kind
 from stores.indexes.faiss_index import TRAIN_FROM, FaissIndex
 from stores.indexes.files import SavedIndex, load_index, save_index
-from stores.profile import Encoders, Progress
+from stores.profile import Progress
 
 GENERATION = "generation"
 """State key: how often frames were compressed anew, and so how often vectors changed."""

@@ -11,7 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cem_rag_app.cem.pair import Encoders, FrameEncoder, QueryEncoder
 from cem_rag_app.errors import CheckpointError, DimensionError, DiskFullError, MemoryBusyError, StoreError
+from cem_rag_app.files import sync_folder
 from cem_rag_app.persona.rules import HardRules
 from cem_rag_app.schema import Hit, MemoryItem, Message, Query, Role
 from cem_rag_app.settings import Settings
@@ -26,13 +28,13 @@ from stores.catalog.database import FILE_NAME, Database
 from stores.catalog.migrations import migrate
 from stores.checking import CheckReport, check_memory
 from stores.deletion import delete_items
-from stores.files import sync_folder, writer_lock
+from stores.files import writer_lock
 from stores.frames import FrameStore, add_dictionary, dictionary_exists
 from stores.hits import HitOpener
 from stores.ingest import ImportReport, Ingest
 from stores.live_index import GENERATION, LiveIndex
 from stores.packing import TRAINED_AT
-from stores.profile import EncoderFactory, Encoders, FrameEncoder, MemoryProfile, Progress, QueryEncoder
+from stores.profile import EncoderFactory, MemoryProfile, Progress
 from stores.status import memory_status
 from stores.tail import NO_DICTIONARY, open_messages, open_record
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select
 
 from cem_rag_app.errors import DictionaryError, PackFullError
+from cem_rag_app.files import sync_folder
 from cem_rag_app.settings import PackSettings
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, train_dictionary
@@ -25,7 +26,6 @@ from stores.catalog.chunks import count_chunks, locations_after
 from stores.catalog.database import Database
 from stores.catalog.notes import get_value, set_value
 from stores.catalog.tables import chunks, dictionaries, packs
-from stores.files import sync_folder
 from stores.frames import CURRENT_DICTIONARY, FrameStore, add_dictionary, pack_path
 from stores.live_index import GENERATION
 from stores.profile import Progress

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from sqlalchemy import Connection, select
 
+from cem_rag_app.cem.pair import QueryEncoder
 from cem_rag_app.schema import FloatArray, HitKind, Query, Scores
 from cem_rag_app.settings import RecallSettings
 from stores.catalog.chunks import AT_ONCE
@@ -19,7 +20,6 @@ from stores.catalog.tables import KIND_NAMES, chunks, items
 from stores.filters import filter_condition
 from stores.fusion import min_max, recency, weighted
 from stores.live_index import LiveIndex
-from stores.profile import QueryEncoder
 
 CONTEXT_WEIGHT = 0.3
 """Share of the earlier turns in a query's vector: enough for a follow-up to find its subject."""

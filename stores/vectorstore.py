@@ -14,6 +14,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
+from cem_rag_app.cem.pair import Encoders
 from cem_rag_app.cem.teachers.base import unit_rows
 from cem_rag_app.errors import InputError
 from cem_rag_app.schema import FloatArray, MemoryItem
@@ -22,7 +23,7 @@ from cem_rag_app.zpkg.dictionary import Dictionary
 from stores.catalog.lexical import stored_terms
 from stores.documents import read_chunks, read_items
 from stores.memory import Memory
-from stores.profile import Encoders, MemoryProfile
+from stores.profile import MemoryProfile
 from stores.search import allowed_chunks
 from stores.tail import TextBaseline
 

@@ -10,11 +10,12 @@ from cem_rag_app.errors import MemoryMissingError
 from cem_rag_app.schema import Query
 
 if TYPE_CHECKING:
+    from cem_rag_app.cem.pair import Encoders
     from cem_rag_app.cem.teachers.base import TextEncoder
     from cem_rag_app.settings import Settings
     from graphs.persona.chat import PersonaChat
     from graphs.qa.ask import Answer
-    from stores.memory import Encoders, Memory
+    from stores.memory import Memory
 
 
 class Services:
@@ -104,17 +105,15 @@ def encoder_pair(settings: Settings, name: str) -> Encoders:
         CheckpointError: None ships for it and the memory has none.
     """
     from cem_rag_app.cem.encoders import load_encoders
-    from stores.memory import Encoders
 
     own = settings.memory / "model"
-    pair = load_encoders(
+    return load_encoders(
         name,
         checkpoint=own if (own / "config.json").exists() else None,
         device=settings.device,
         api_key=_key(settings),
         base_url=settings.google_base_url,
     )
-    return Encoders(query=pair.query, document=pair.document)
 
 
 def open_memory(settings: Settings) -> Memory:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from cem_rag_app.settings import ServerSettings
     from ui.app import Services
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Addresses only this machine can reach."""
-
 PAGE = Path(__file__).with_name("chat.py")
 
 THEME = {

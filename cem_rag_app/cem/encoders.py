@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cem_rag_app.cem.encoder import CompressedEncoder, shipped_checkpoint
-from cem_rag_app.cem.teachers.base import TextEncoder
+from cem_rag_app.cem.pair import Encoders
 from cem_rag_app.cem.teachers.registry import load_teacher
 from cem_rag_app.errors import CheckpointError, DimensionError
-
-
-@dataclass(frozen=True)
-class Encoders:
-    """Query text goes to ``query``, frames go to ``document``; both end in the same space (I4, I6)."""
-
-    query: TextEncoder
-    document: CompressedEncoder
 
 
 def load_encoders(
@@ -44,7 +35,7 @@ def load_encoders(
     if folder is None:
         raise CheckpointError(
             f"No shipped checkpoint lives in the space of {name!r}.",
-            remedy=f"Train one: cem-rag train cem --teacher {name}; then name its folder.",
+            remedy=f"Train one into the memory: cem-rag train cem TEXTS --teacher {name} --output MEMORY/model",
         )
     document = CompressedEncoder.from_pretrained(folder)
     if document.teacher != name:

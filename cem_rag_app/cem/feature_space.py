@@ -14,7 +14,7 @@ from cem_rag_app.cem.vocabulary import choose_tokens, choose_vocabulary, token_t
 from cem_rag_app.schema import FloatArray
 
 if TYPE_CHECKING:
-    from cem_rag_app.cem.training import TrainingConfig
+    from cem_rag_app.cem.training_config import TrainingConfig
 
 _COMMON_SHARE = 0.02
 """A feature in this share of the chunks starts with half the weight of a rare one."""

@@ -19,7 +19,7 @@ from cem_rag_app.cem.training_data import TrainingData, ranking_score
 from cem_rag_app.schema import FloatArray
 
 if TYPE_CHECKING:
-    from cem_rag_app.cem.training import TrainingConfig
+    from cem_rag_app.cem.training_config import TrainingConfig
 
 _WARM_UP = 0.05
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from cem_rag_app.cem.pair import FrameEncoder
 from cem_rag_app.errors import EmptyInputError, SettingsError
-from cem_rag_app.evaluation.documents import FrameEncoder, pack_dictionary
+from cem_rag_app.evaluation.documents import pack_dictionary
 from cem_rag_app.evaluation.report import Report
 from cem_rag_app.settings import PackSettings
 

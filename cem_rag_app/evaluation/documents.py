@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from cem_rag_app.cem.pair import FrameEncoder
 from cem_rag_app.cem.teachers.base import TextEncoder, unit_rows
 from cem_rag_app.cem.teachers.registry import EMBEDDED_ZH, choose_teacher
 from cem_rag_app.chunking import split_text
@@ -22,18 +22,6 @@ from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary, train_dictionary
 from cem_rag_app.zpkg.reader import open_pack
 from cem_rag_app.zpkg.writer import PackWriter
-
-
-class FrameEncoder(Protocol):
-    """Compressed bytes to vectors: what :class:`cem_rag_app.cem.encoder.CompressedEncoder` does."""
-
-    name: str
-    teacher: str
-    dimension: int
-
-    def encode(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
-        """Return (n, d) float32, unit rows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

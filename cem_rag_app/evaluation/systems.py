@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cem_rag_app.cem.pair import FrameEncoder
 from cem_rag_app.errors import SettingsError
 from cem_rag_app.evaluation.bm25 import Bm25
-from cem_rag_app.evaluation.documents import FrameEncoder, PackDocuments, TextDocuments, pack_corpus
+from cem_rag_app.evaluation.documents import PackDocuments, TextDocuments, pack_corpus
 from cem_rag_app.evaluation.fusion import weighted_sum
 from cem_rag_app.evaluation.metrics import retrieval_metrics
 from cem_rag_app.evaluation.report import Report

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import BinaryIO
 
 from cem_rag_app.errors import PackFullError, ZpkgError
+from cem_rag_app.files import create_temporary, discard, full_disk_named, publish
 from cem_rag_app.zpkg.dictionary import Dictionary
-from cem_rag_app.zpkg.files import create_temporary, discard, full_disk_named, publish
 from cem_rag_app.zpkg.frame import check_frame
 from cem_rag_app.zpkg.layout import HEADER_BYTES, LARGEST_PACK, OFFSET_BYTES, Header
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from cem_rag_app.errors import MemoryCorruptError
+from cem_rag_app.files import sync_folder
 from stores.catalog.chunks import Position
-from stores.files import file_sha256, named_disk_errors, replace_file, sync_folder
+from stores.files import file_sha256, named_disk_errors, replace_file
 from stores.indexes.base import IndexParameters, IntArray
 from stores.indexes.faiss_index import FaissIndex
 

@@ -12,10 +12,10 @@ from functools import cache
 import numpy as np
 import zstandard
 
+from cem_rag_app.cem.pair import Encoders
 from cem_rag_app.cem.teachers.base import unit_rows
 from cem_rag_app.schema import FloatArray
 from cem_rag_app.zpkg.dictionary import Dictionary
-from stores.profile import Encoders
 
 NAME = "fake-ngrams"
 DIMENSION = 256

@@ -11,9 +11,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cem_rag_app import schema
 from cem_rag_app.errors import CemRagError
+from ui.addresses import LOOPBACK
 from ui.api.errors import add_error_handlers
 from ui.api.limits import BodyLimit
-from ui.serve import LOOPBACK
 from ui.wire import (
     MAX_TEXT,
     BuildRequest,

@@ -79,8 +79,9 @@ def build_example(settings: Settings) -> None:
 
 
 def _serve(settings: Settings) -> None:
+    from ui.addresses import LOOPBACK
     from ui.app import Services
-    from ui.serve import LOOPBACK, serve
+    from ui.serve import serve
 
     server = settings.server
     shown = f"[{server.host}]" if ":" in server.host else server.host

@@ -78,7 +78,7 @@ class MiniLmEncoder:
                 from transformers import AutoModel, AutoTokenizer
                 from transformers.utils.logging import disable_progress_bar
 
-                disable_progress_bar()  # a bar of its own would run through ours
+                disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of its own would run through ours
                 folder = str(_model_folder())
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
                 model = AutoModel.from_pretrained(folder, local_files_only=True).to(self._device).eval()

@@ -115,7 +115,7 @@ class SentenceEncoder:
                 from transformers import AutoModel, AutoTokenizer
                 from transformers.utils.logging import disable_progress_bar
 
-                disable_progress_bar()  # a bar of its own would run through ours
+                disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of its own would run through ours
                 try:
                     tokenizer = AutoTokenizer.from_pretrained(self._model_name)
                     model = AutoModel.from_pretrained(self._model_name)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cem_rag_app.cem.encoder import CompressedEncoder
-from cem_rag_app.cem.training import TrainingConfig, train_cem
+from cem_rag_app.cem.training import train_cem
+from cem_rag_app.cem.training_config import TrainingConfig
 from cem_rag_app.cem.training_data import ranking_score, read_pairs, read_texts
 from cem_rag_app.errors import DimensionError, EmptyInputError
 from cem_rag_app.zpkg.compress import Compressor

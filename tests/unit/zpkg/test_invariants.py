@@ -18,7 +18,7 @@ from cem_rag_app.zpkg.writer import PackWriter
 
 PACKAGE = Path(cem_rag_app.zpkg.__file__).parent
 MODULES = sorted(PACKAGE.glob("*.py"))
-MAY_KNOW = {"cem_rag_app.errors", "cem_rag_app.zpkg", "numpy", "zstandard"}
+MAY_KNOW = {"cem_rag_app.errors", "cem_rag_app.files", "cem_rag_app.zpkg", "numpy", "zstandard"}
 
 
 def imports(module: Path) -> set[str]:
