@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ FILE_NAME = "catalog.sqlite"
 _BUSY_SECONDS = 30.0
 _WAL_PAGES = 256
 _WAL_KEPT = _WAL_PAGES * 4096
+_SHARED_MEMORY = 32_768
+"""Bytes of a piece of the ``-shm`` file, the first thing that opening a catalog writes."""
 _CODE_MASK = 0xFF  # SQLite's extended result codes carry the primary code in the low byte
 
 
@@ -146,12 +149,17 @@ def _named_errors(path: Path) -> Iterator[None]:
         raise named from error
 
 
+def _no_room(path: Path) -> bool:
+    """Whether the disk is full: where not even its shared memory fits, SQLite speaks of an I/O error."""
+    return path.parent.is_dir() and shutil.disk_usage(path.parent).free < _SHARED_MEMORY
+
+
 def _translate(error: BaseException | None, path: Path) -> CemRagError | None:
     """The error of this project for one of SQLite's (https://www.sqlite.org/rescode.html), or None."""
     code = getattr(error, "sqlite_errorcode", 0) & _CODE_MASK
     if code == sqlite3.SQLITE_CONSTRAINT and "immutable" in str(error):
         return PersonaError("The hard rules of a persona cannot be changed.", remedy="Create another memory.")
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _no_room(path)):
         return DiskFullError(
             f"No space left while writing {path}; everything acknowledged before is safe.",
             remedy="Free some space and try again.",
