@@ -97,6 +97,8 @@ def _classify_line(line: str) -> Intent:
     for intent, pattern in _WHOLE:
         if pattern.search(line):
             return intent
+    if _THANKS.match(line) and not re.search(r"[?？]|吗\W*$", line):
+        return "thanks"
     asks = bool(_QUESTION.search(line) or _YES_NO.search(line))
     if asks and _FEELING.search(line):
         return "question_feeling"

@@ -11,6 +11,7 @@ import numpy as np
 from cem_rag_app.persona.scoring import Similarity
 from cem_rag_app.schema import Message
 from graphs.persona.lexicon import Lexicon, grams
+from graphs.persona.phrases import reacts
 from graphs.persona.questions import Question, asks, kind_of, take_apart
 from graphs.persona.state import CHAT_SOURCE
 
@@ -21,8 +22,8 @@ OWN = 1.0
 ANSWERED = 0.9
 """What a subject counts that stands in the question the line answered, at once or later in the same burst."""
 
-NEARBY = (0.7, 0.6, 0.5, 0.4, 0.35, 0.3)
-FAR = 0.35
+NEARBY = (0.75, 0.65, 0.6, 0.55, 0.5)
+FAR = 0.4
 """What it counts one, two, … lines before, and farther: 它怕什么 speaks of whoever was named before."""
 
 NEAR_SECONDS = 3_600.0
@@ -116,8 +117,8 @@ def find_facts(
             if asking and line.role == "user":
                 continue  # a question asked before tells nothing
             typed = _typed(question, lines, at)
-            covered = 0.0 if typed is None else _covered(about, lines, held, at, lexicon)
-            if typed is None or covered <= 0 or lexicon.mass(held[at]) < LEAST_SAID or kind_of(line.text) in FORMULAS:
+            covered = 0.0 if typed is None else _covered(about, lines, held, at, lexicon, question.kind)
+            if typed is None or covered <= 0 or lexicon.mass(held[at]) < LEAST_SAID or _formal(line.text):
                 continue
             score = COVERED * covered + TYPED * typed
             if question.answer is not None and not typed:
@@ -195,13 +196,19 @@ def _ranked(question: Question, facts: Sequence[Fact], similarity: Similarity) -
 
 
 def _covered(
-    about: frozenset[str], lines: Sequence[Message], held: Sequence[frozenset[str]], at: int, lexicon: Lexicon
+    about: frozenset[str],
+    lines: Sequence[Message],
+    held: Sequence[frozenset[str]],
+    at: int,
+    lexicon: Lexicon,
+    kind: str | None,
 ) -> float:
     """Share of the subject that the line and what came before it hold, nearer lines counting more."""
     line = lines[at]
     lends = 1.0 if line.role == "assistant" else 0.0 if line.source == CHAT_SOURCE else 0.6
     asked = _asked(lines, at)
-    answered = grams(asked.text) if asked is not None and asks(asked.text) else frozenset()
+    fits = asked is not None and asks(asked.text) and (kind is None or take_apart(asked.text).kind in (kind, None))
+    answered = grams(asked.text) if asked is not None and fits else frozenset()
     total = held_mass = 0.0
     for gram in about:
         mass = lexicon.weight(gram) ** 2
@@ -218,6 +225,11 @@ def _covered(
                     held_mass += (NEARBY[back - 1] if back <= len(NEARBY) else FAR) * lends * mass
                     break
     return held_mass / total if total else 0.0
+
+
+def _formal(text: str) -> bool:
+    """Whether a line tells nothing: it greets, laughs or reacts."""
+    return kind_of(text) in FORMULAS or reacts(text)
 
 
 def _adds(line: str, question: str, lexicon: Lexicon) -> bool:

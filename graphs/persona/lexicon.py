@@ -49,8 +49,8 @@ class Lexicon:
         """The words of a text, as far as a history without a dictionary can tell them.
 
         A pair of letters that some message holds is a word; letters in no such pair stand alone; two neighbours that
-        do are kept as a pair too, for they are a word nobody has said yet, and a line that holds one letter of it does
-        not speak of it.
+        do are kept as a pair instead, for they are a word nobody has said yet, and a line that holds one letter of it
+        does not speak of it.
         """
         found: set[str] = set()
         for run in _runs(text.casefold()):
@@ -72,8 +72,10 @@ class Lexicon:
             ]
             inside = [any(said[max(0, at - 1) : at + 1]) for at in range(len(run))]
             found.update(pair for pair, known in zip(pairs, said, strict=True) if known)
-            found.update(letter for letter, covered in zip(run, inside, strict=True) if not covered)
-            found.update(pair for at, pair in enumerate(pairs) if not (inside[at] or inside[at + 1]))
+            strange = [at for at in range(len(pairs)) if not (inside[at] or inside[at + 1])]
+            found.update(pairs[at] for at in strange)
+            paired = {place for at in strange for place in (at, at + 1)}
+            found.update(letter for at, letter in enumerate(run) if not inside[at] and at not in paired)
         return frozenset(found)
 
     def mass(self, found: Set[str]) -> float:

@@ -6,6 +6,7 @@ facts (:mod:`graphs.persona.facts`), and says that it does not know where nothin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from cem_rag_app.persona.rules import Violation, violations
 from cem_rag_app.persona.scoring import Candidate, Similarity
 from graphs.persona.habits import Habits
 from graphs.persona.questions import Question, asks, take_apart
-from graphs.persona.replies import Proposer
+from graphs.persona.replies import Proposer, mood_of
 from graphs.persona.similarity import memory_similarity
 from graphs.persona.state import PersonaMemory
 from graphs.persona.voice import Critique, ModelCall, Plan, TurnInput, Verdict
@@ -27,6 +28,10 @@ TONES = {
     "affection": "亲近",
     "tease": "斗嘴",
 }
+
+
+_LOVED = re.compile(r"(?:想|爱|喜欢)(?:[不没]\w)?我(?:吗|么|嘛|没|不|了没)?\W*$|(?:love|miss) me\W*$", re.IGNORECASE)
+"""Asked for a declaration, which one answers with one."""
 
 
 class OfflineVoice:
@@ -48,13 +53,18 @@ class OfflineVoice:
     def plan(self, turn: TurnInput) -> Plan:
         """The intent by rules, the number of bubbles by the person's habit for it, the facts by search."""
         intent = classify(turn.message.text)
+        if mood_of(turn.message.text) == "grave":
+            intent = "mood"
+        elif _LOVED.search(turn.message.text):
+            intent = "affection"
         question = take_apart(turn.message.text)
         plan = Plan(
             intent=intent,
             candidates=turn.max_candidates,
             bubbles=min(turn.rules.max_bubbles, self.habits.bubbles.get(intent, self.habits.usual_bubbles)),
             tone=TONES.get(intent, "随意"),
-            needs_facts=intent == "question_fact" or (bool(question.subject) and _wants_to_know(question, intent)),
+            needs_facts=intent not in ("affection", "mood")
+            and (intent == "question_fact" or (bool(question.subject) and _wants_to_know(question, intent))),
         )
         if plan.needs_facts:
             facts = Proposer(self.habits, turn, plan).facts()

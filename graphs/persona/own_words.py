@@ -6,7 +6,7 @@ from collections import Counter
 
 from cem_rag_app.persona.intents import classify
 from cem_rag_app.persona.rules import HardRules, violations
-from graphs.persona.phrases import phrases
+from graphs.persona.phrases import phrases, reacts
 from graphs.persona.state import CHAT_SOURCE, PersonaMemory
 
 SAMPLE = 2_000
@@ -38,8 +38,8 @@ def neutral_lines() -> tuple[str, ...]:
 
 def _harmless(text: str) -> bool:
     """Nothing that could be wrong where nothing is known: no question, no digit, no refusal, no laugh, no good-bye."""
-    if any(letter.isdigit() or letter in "?？不没别滚" for letter in text):
-        return False
+    if not reacts(text) or any(letter.isdigit() or letter in "?？不没别滚" for letter in text):
+        return False  # a running joke is frequent too, and fits nothing
     words = phrases()
     if any(word in text for word in (*words.laughs, *words.celebrations, *words.distress)):
         return False

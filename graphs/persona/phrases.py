@@ -5,7 +5,8 @@ They stand in ``phrases.zh.json`` beside this module and can be edited there.
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from functools import cache, lru_cache
 from importlib import resources
 
 from pydantic import BaseModel, ConfigDict
@@ -27,13 +28,36 @@ class Phrases(BaseModel):
     echo_endings: tuple[str, ...]
     distress: tuple[str, ...]
     """Words of someone who is not well."""
+    grave: tuple[str, ...]
+    """Words of someone who speaks of death or sees no sense: only comfort answers them."""
     joy: tuple[str, ...]
     """Words of someone who has good news."""
     laughs: tuple[str, ...]
     reactions: dict[str, tuple[str, ...]]
     """By mood, patterns of lines that only react: one of them fits whatever was said in that mood."""
+    surprise: tuple[str, ...]
+    """How a line begins that is only surprised: it answers news, not everything."""
+    acknowledgements: tuple[str, ...]
+    comfort: tuple[str, ...]
+    accepted: tuple[str, ...]
+    declined: tuple[str, ...]
+    well: tuple[str, ...]
+    """Said where the person's own words have nothing that fits: to a statement, to someone in a dark hour, to a
+    proposal, to a wish that needs a writer, and when asked how one is."""
     celebrations: tuple[str, ...]
     """What nobody says to someone who is not well."""
+
+
+@cache
+def _reactions(mood: str) -> re.Pattern[str]:
+    marks = r"[\s~～。！!？?…，,宝贝]*"
+    return re.compile(rf"{marks}(?:(?:{'|'.join(phrases().reactions[mood])}){marks})+", re.IGNORECASE)
+
+
+@lru_cache(maxsize=16_384)
+def reacts(text: str, mood: str = "") -> bool:
+    """Whether a bubble only reacts: it fits whatever was said in that mood."""
+    return _reactions(mood).fullmatch(text) is not None
 
 
 @cache

@@ -10,12 +10,14 @@ from typing import Literal
 from cem_rag_app.persona.intents import Intent, classify, is_question
 
 _FUNCTION_WORDS = re.compile(
-    r"最后|之后|平时|地方|到时候|上次说的|[那这哪][盆个只条本家位件部张双](?=\S)|几[样种]|最|讲讲|说说|聊聊|介绍|什么时候|啥时候|什么样|干什么|干嘛|干啥|什么|啥|哪里|哪儿|哪家|哪个|哪天|哪年|哪边|哪颗|哪本|哪|几点|几号|几岁|几月|几楼|几个|几次|几|多少钱|多少|多久|多大|多高|多重|"
+    r"去年|今年|前年|明年|最后|之后|平时|地方|到时候|上次说的|[那这哪][盆个只条本家位件部张双](?=\S)|几[样种]|最|讲讲|说说|聊聊|介绍|什么时候|啥时候|什么样|干什么|干嘛|干啥|什么|啥|哪里|哪儿|哪家|哪个|哪天|哪年|哪边|哪颗|哪本|哪|几点|几号|几岁|几月|几楼|几个|几次|几|多少钱|多少|多久|多大|多高|多重|"
     r"怎么样|怎么|为什么|为啥|咋|谁|来着|还记不记得|记不记得|还记得|记得|知不知道|知道|不知道|是不是|有没有|对不对|名字|一下|告诉|到底|究竟|颜色|"
     r"你家|我家|他家|她家|咱家|咱们|咱俩|你们|我们|他们|她们|咱|我|你|您|她|他|它|那个|那家|这家|那本|那只|那条|这个|那|这|上次|上回|之前|以前|现在|最近|后来|"
     r"吗|呢|吧|啊|呀|嘛|啦|哦|的|了|说|是|叫(?=$|\s|什么|啥)|(?<=[吃喝看买])过|\b(?:what|where|when|who|which|how|why|is|are|do|does|did|was|were|the|your?|my|i)\b"
 )
-_MARKS = re.compile(r"[?？]|[吗呢]\W*$|什么\W*$|[了]没\W*$|对吧\W*$|^(?:给我|跟我)?(?:讲讲|说说|聊聊|介绍)")
+_MARKS = re.compile(
+    r"[?？]|[吗呢]\W*$|什么\W*$|[了]没\W*$|(.)[不没]\1\W*$|对吧\W*$|^(?:给我|跟我)?(?:讲讲|说说|聊聊|介绍)"
+)
 _NOW = re.compile(r"现在|最近|目前|如今|\bnow\b")
 _NUMBER = r"(?:\d+|[零一二两三四五六七八九十百千万半]+)"
 _TIME = re.compile(
@@ -24,13 +26,16 @@ _TIME = re.compile(
     r"元旦|春节|过年|除夕|清明|五一|端午|中秋|国庆|圣诞|下周|上周|下个月|上个月|monday|tuesday|wednesday|thursday|friday|saturday|sunday|\d{1,2}:\d{2}"
 )
 _SPAN = re.compile(rf"{_NUMBER}个?(?:半)?(?:年|个?月|周|天|星期|礼拜|小时|分钟|秒)")
-_AMOUNT = re.compile(r"\d|[零二两三四五六七八九十百千万]|[一半]个?[块元斤岁米里公]")
+_AMOUNT = re.compile(
+    r"(?:\d|[二两三四五六七八九十百]|(?<!千)万(?!一))(?![\d零一二三四五六七八九十百]*(?:[周天月年号日点]|星期))|[一半]个?[块元斤岁米里公]"
+)
+_AGE = re.compile(rf"{_NUMBER}多?岁|[二三四五六七八九]?十[一二三四五六七八九]|\b\d\d\b")
 _MONEY = re.compile(rf"{_NUMBER}(?:块|元|毛|百|千|万)|[百千万]|{_NUMBER}块")
 _WEIGHT = re.compile(rf"{_NUMBER}(?:多)?(?:斤|公斤|kg|克)")
 _NAME = re.compile(r"叫|名字|《|姓")
 _IDENTITY = re.compile(r"是|叫|那[盆个只条位]|就")
 _PLACE = re.compile(
-    r"[在去到住回](?!了|过|的|吗|呢|吧|啊|就|都|不|去|来|家$)[\u4e00-\u9fff]|[路街店城市楼区馆桥河校院](?:$|[\s，。的边里上])|底下"
+    r"(?:[在去住回]|[搬调飞跑坐]到)(?!了|过|的|吗|呢|吧|啊|就|都|不|去|来|家$|上班|接|睡|吃|买|学|玩|洗|拉|看|给)[\u4e00-\u9fff]|[路街店城市楼区馆桥河校院](?:$|[\s，。的边里上])|底下"
 )
 _COLOUR = re.compile(r"[红橙黄绿青蓝紫黑白灰粉棕金银]色?|色的")
 _SIDE = re.compile(r"[左右]|[东南西北][边面]|[上下][面边]")
@@ -42,7 +47,8 @@ _WANTED: tuple[tuple[Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     ("time", re.compile(r"什么时候|啥时候|几点|几号|哪天|哪年|几月|星期几|周几|何时|when\b|what time"), _TIME),
     ("amount", re.compile(r"多少钱|how much"), _MONEY),
     ("amount", re.compile(r"多重"), _WEIGHT),
-    ("amount", re.compile(r"多少|多[大高远长]|how (?:many|old)"), _AMOUNT),
+    ("amount", re.compile(r"多大|how old"), _AGE),
+    ("amount", re.compile(r"多少|多[高远长]|how many"), _AMOUNT),
     ("name", re.compile(r"叫什么|叫啥|什么名字|哪本|什么歌|what.*called|name"), _NAME),
     ("colour", re.compile(r"什么颜色|啥颜色|what colou?r"), _COLOUR),
     ("side", re.compile(r"哪[边侧一]*[边侧]|which side"), _SIDE),
@@ -56,7 +62,7 @@ _POINTS = re.compile(
     r"它|他|她|(?<!到)[那这](?:个|家|只|条|本|里|儿|边|次|天|部|件|时候)|\b(?:it|its|he|his|she|her|they|that|there)\b",
     re.IGNORECASE,
 )
-_LEADING = "对从跟和当有又给把被在就还也都会来"
+_LOOSE = re.compile(r"^(?:[对从跟和当有又给把被在就还也都会来]|去(?!$))+|(?<=\S)[来去过到]$")
 _PARTS = re.compile(r"[\s，,。；;？?]+")
 
 
@@ -114,7 +120,7 @@ def take_apart(text: str) -> Question:
                 kind, answer = name, pattern
                 break
     words = _FUNCTION_WORDS.sub(" ", text.casefold()).split()
-    telling = [word for word in (word.lstrip(_LEADING) for word in words) if word]
+    telling = [word for word in (_LOOSE.sub("", word) for word in words) if word]
     subject = " ".join(telling or words)
     return Question(
         text=text,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from cem_rag_app.schema import Message
 from graphs.persona.facts import Fact, echo, find_facts
 from graphs.persona.habits import Habits, Pair, pairs_of
 from graphs.persona.lexicon import grams
-from graphs.persona.phrases import phrases
+from graphs.persona.phrases import phrases, reacts
 from graphs.persona.questions import Question, kind_of, parts, take_apart
 from graphs.persona.state import CHAT_SOURCE
 from graphs.persona.voice import Plan, TurnInput
@@ -30,7 +30,7 @@ TELLING = 0.6
 TELLING_LETTERS = 4
 """As many unsupported telling letters make a bubble fully particular."""
 
-FACT_CONFIDENCE = 0.45
+FACT_CONFIDENCE = 0.43
 NEAR_BEST = 0.8
 """Share of the best line's confidence that a later line needs to be told instead of it."""
 
@@ -53,6 +53,10 @@ CLOSE = 200
 CHANCE = 0.15
 """Likeness that shared particles alone make."""
 
+NEUTRAL_FIT = 0.3
+SURPRISED_COST = 0.16
+"""What surprise costs where nothing is news; what a line that is nobody's is worth."""
+
 LEAST_FIT = 0.25
 """Below this a safe line is better; the graph says one when nothing is proposed."""
 
@@ -69,9 +73,11 @@ JUST_SAID = 6
 SHORT = 4
 CONTINUED_SECONDS = 3_600.0
 
+_SAD = frozenset({"distress", "grave"})
 _OF_A_DAY = re.compile(
     r"今天|明天|昨天|昨晚|今晚|后天|周[一二三四五六日天末]|星期|[\d一二两三四五六七八九十]+点|点半|[\d一二三四五六七八九十]+[号度]|早上|刚"
 )
+_PROPOSED = re.compile(r"吧\W*$|一起|我们去|咱们|let's", re.IGNORECASE)
 _PART_OF_DAY = re.compile(r"早|中午|午|晚")
 
 
@@ -95,16 +101,19 @@ class Proposer:
         self._question = take_apart(self._text)
         self._said = {_bare(line.text) for line in turn.recent}
         self._just_said = {_bare(line.text) for line in turn.recent[-JUST_SAID:]}
+        self._reacted = {_bare(line.text) for line in turn.recent if line.role == "assistant" and reacts(line.text)}
         self._supported = grams(" ".join([self._text, *(line.text for line in turn.recent)]))
         self._particulars: dict[str, float] = {}
-        self._mood = _mood(self._text)
-        self._reaction = "request" if plan.intent == "request" and not self._mood else self._mood
+        self._mood = mood_of(self._text)
+        proposed = plan.intent == "request" and _PROPOSED.search(self._text)
+        wish = "accept" if proposed else "request" if plan.intent == "request" else ""
+        self._reaction = self._mood or wish
 
     def proposals(self) -> list[Proposal]:
         """All proposals, best first, each set of bubbles once; repetitions of what was just said are left out."""
         found: dict[tuple[str, ...], Proposal] = {}
         asks = self._plan.needs_facts
-        everything: list[Proposal] = [*self._recombined(), *self._mirrored()]
+        everything: list[Proposal] = [*self._recombined(), *self._mirrored(), *self._of_no_one()]
         if asks:
             everything += [*self._answers(), *self._unsure()]
         elif self._plan.intent == "question_feeling" and self._question.subject:
@@ -227,6 +236,20 @@ class Proposer:
                 pair, like + bonus * (1 - like), segment_id, around.get(segment_id, frozenset()), remote=segment_id < 0
             )
 
+    def _of_no_one(self) -> Iterable[Proposal]:
+        """A few words that are not the person's, for where theirs have nothing that fits."""
+        words = phrases()
+        if self._mood == "grave":
+            lines = words.comfort
+        elif self._plan.intent == "request":
+            lines = words.accepted if self._reaction == "accept" else words.declined
+        elif self._plan.intent == "question_feeling":
+            lines = words.well
+        else:
+            lines = words.acknowledgements if self._plan.intent == "statement" and not self._mood else ()
+        for place, line in enumerate(lines):
+            yield Proposal(Candidate((line,), "neutral", ()), NEUTRAL_FIT - 0.005 * place, "nothing of their own fits")
+
     def _mirrored(self) -> Iterable[Proposal]:
         """A greeting for a greeting, a good night for a good night: the person's own lines of the same kind."""
         if self._plan.intent not in MIRRORED:
@@ -244,15 +267,19 @@ class Proposer:
         self, pair: Pair, like: float, segment_id: int, around: frozenset[str], *, remote: bool
     ) -> Iterable[Proposal]:
         texts = [line.text.strip() for line in pair.reply]
+        if self._mood == "grave":
+            texts = [text for text in texts if reacts(text, "grave")]
+            if not texts:
+                return
         kind = kind_of(pair.text)
         same_kind = kind == self._plan.intent
         if remote and like < REMOTE_LIKENESS and not (same_kind and kind in FORMULAS):
-            texts = [text for text in texts if _reacts(text, self._reaction)]
+            texts = [text for text in texts if reacts(text, self._reaction)]
             if not texts:
                 return  # from elsewhere in the history only what says nothing of its own
-        mood = _mood(pair.text)
+        mood = mood_of(pair.text)
         if self._mood != mood:
-            like *= 0.45 if self._mood == "distress" or mood == "distress" else 0.8
+            like *= 0.45 if {self._mood, mood} & _SAD else 0.8
         elif mood:
             like += SAME_MOOD * (1 - like)
         if not same_kind:
@@ -268,7 +295,7 @@ class Proposer:
         for start in range(len(texts)):
             for end in range(start + 1, min(len(texts), start + self._plan.bubbles) + 1):
                 bubbles = tuple(texts[start:end])
-                if self._mood == "distress" and mood != "distress" and _celebrates(bubbles):
+                if self._mood in _SAD and mood not in _SAD and _celebrates(bubbles):
                     continue
                 particular = sum(self._particular(text) for text in bubbles) / len(bubbles)
                 if remote and particular > MOST_PARTICULAR and like < REMOTE_LIKENESS:
@@ -280,7 +307,7 @@ class Proposer:
                 open_fit = 0.0
                 if same_kind and kind in FORMULAS:
                     open_fit = FORMULA_FIT
-                elif not asks and all(_reacts(text, self._reaction) for text in bubbles):
+                elif not asks and all(reacts(text, self._reaction) for text in bubbles):
                     open_fit = self._open_fit(bubbles)
                 near = like * (1.0 if start == 0 else 0.88)
                 if kind in FORMULAS and particular > MOST_PARTICULAR:
@@ -332,11 +359,16 @@ class Proposer:
     def _open_fit(self, bubbles: Sequence[str]) -> float:
         """What a line that always goes is worth: more when the person says it often."""
         often = min(len(self._habits.places.get(bubble, ())) for bubble in bubbles)
-        return OPEN_FIT + OFTEN * min(1.0, (often - 1) / 4)
+        fit = OPEN_FIT + OFTEN * min(1.0, (often - 1) / 4)
+        news = self._mood == "joy" or any(mark in self._text for mark in "!！")
+        surprised = any(bubble.startswith(phrases().surprise) for bubble in bubbles)
+        return fit - SURPRISED_COST * (surprised and not news)
 
     def _repeats(self, bubble: str) -> bool:
         """Whether a bubble was said a moment ago; a short one (晚安, 嗯嗯) may come back after a while."""
         bare = _bare(bubble)
+        if reacts(bubble) and any(bare[:2] == said[:2] for said in self._reacted):
+            return True  # 真的？ after 真的吗
         return bare in (self._just_said if len(bare) <= SHORT else self._said)
 
     def _earlier(self, lines: Sequence[Message]) -> list[Message]:
@@ -365,21 +397,13 @@ class Proposer:
         return any(not grams(found.group()) <= self._supported for found in _OF_A_DAY.finditer(text))
 
 
-@cache
-def _reactions(mood: str) -> re.Pattern[str]:
-    marks = r"[\s~～。！!？?…，,宝贝]*"
-    return re.compile(rf"(?:(?:{'|'.join(phrases().reactions[mood])}){marks})+", re.IGNORECASE)
-
-
 @lru_cache(maxsize=16_384)
-def _reacts(text: str, mood: str) -> bool:
-    """Whether a bubble only reacts: it fits whatever was said in that mood."""
-    return _reactions(mood).fullmatch(text) is not None
-
-
-@lru_cache(maxsize=16_384)
-def _mood(text: str) -> str:
+def mood_of(text: str) -> str:
+    """What someone feels who writes this: grave, distress, joy, laugh, or nothing that shows."""
     words = phrases()
+    text = text.casefold()
+    if any(word in text for word in words.grave):
+        return "grave"
     if any(word in text for word in words.distress):
         return "distress"
     if any(word in text for word in words.joy):
