@@ -113,6 +113,8 @@ def find_facts(
         for at, line in enumerate(lines):
             if line.source == CHAT_SOURCE and line.role == "assistant":
                 continue  # what the voice itself said proves nothing
+            if kind_of(line.text) == "request" and not _answers(lines, at):
+                continue  # what somebody should do is no fact
             asking = asks(line.text)
             if asking and line.role == "user":
                 continue  # a question asked before tells nothing
@@ -245,6 +247,12 @@ def _asked(lines: Sequence[Message], at: int) -> Message | None:
         if earlier.role != lines[at].role:
             return earlier
     return None
+
+
+def _answers(lines: Sequence[Message], at: int) -> bool:
+    """Whether a line was said in answer to a question."""
+    asked = _asked(lines, at)
+    return asked is not None and asks(asked.text)
 
 
 def _follows(lines: Sequence[Message], at: int) -> tuple[Message, ...]:

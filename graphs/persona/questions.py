@@ -18,7 +18,7 @@ _FUNCTION_WORDS = re.compile(
 _MARKS = re.compile(
     r"[?？]|[吗呢]\W*$|什么\W*$|[了]没\W*$|(.)[不没]\1\W*$|对吧\W*$|^(?:给我|跟我)?(?:讲讲|说说|聊聊|介绍)"
 )
-_NOW = re.compile(r"现在|最近|目前|如今|\bnow\b")
+_NOW = re.compile(r"现在|最近|目前|如今|多少了|几\w?了|\bnow\b")
 _NUMBER = r"(?:\d+|[零一二两三四五六七八九十百千万半]+)"
 _TIME = re.compile(
     rf"{_NUMBER}\s*(?:点|号|月|日|年|[:：]\d)|周[一二三四五六日天末]|星期[一二三四五六日天]|礼拜[一二三四五六日天]|"

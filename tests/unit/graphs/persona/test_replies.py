@@ -75,4 +75,4 @@ def test_safe_lines_are_short_frequent_and_say_nothing() -> None:
         ("嗯", ("我七点到", "不要")),
         ("嗯", ("说过一次",)),
     )
-    assert safe_lines(FakeMemory(RULES, history), RULES) == ("好呀", "我七点到")
+    assert safe_lines(FakeMemory(RULES, history), RULES) == ("好呀",)
