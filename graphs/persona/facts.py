@@ -16,6 +16,7 @@ from graphs.persona.questions import Question, asks, kind_of, take_apart
 from graphs.persona.state import CHAT_SOURCE
 
 _CLAUSES = re.compile(r"[\s，,。.！!？?；;…~～]+")
+_URGES = re.compile(r"吧(?:\W|$)|不行就")
 _TAIL = re.compile(r"[\s，,。.！!？?…~～啊呀啦了哦呢嘛吧哈]+$")
 
 OWN = 1.0
@@ -113,7 +114,7 @@ def find_facts(
         for at, line in enumerate(lines):
             if line.source == CHAT_SOURCE and line.role == "assistant":
                 continue  # what the voice itself said proves nothing
-            if kind_of(line.text) == "request" and not _answers(lines, at):
+            if (_URGES.search(line.text) or kind_of(line.text) == "request") and not _answers(lines, at):
                 continue  # what somebody should do is no fact
             asking = asks(line.text)
             if asking and line.role == "user":

@@ -239,7 +239,7 @@ class Proposer:
     def _of_no_one(self) -> Iterable[Proposal]:
         """A few words that are not the person's, for where theirs have nothing that fits."""
         words = phrases()
-        if self._mood == "grave":
+        if self._mood in _SAD:
             lines = words.comfort
         elif self._plan.intent == "request":
             lines = words.accepted if self._reaction == "accept" else words.declined
