@@ -106,6 +106,7 @@ class Habits:
             if line.role == "assistant"
             and any(mark in line.text and len(line.text) <= len(mark) + 3 for mark in marks)
             and not any(sign in line.text for sign in "?？吗")
+            and ("你" not in line.text or any(mark in line.text for mark in marks if "你" in mark))
         )
         return (*own, *phrases().unsure_fallback)
 
