@@ -14,8 +14,9 @@ from cem_rag_app.persona.intents import classify
 from cem_rag_app.persona.rules import Violation, violations
 from cem_rag_app.persona.scoring import Candidate, Similarity
 from graphs.persona.habits import Habits
+from graphs.persona.moods import mood_of
 from graphs.persona.questions import Question, asks, take_apart
-from graphs.persona.replies import Proposer, mood_of
+from graphs.persona.replies import Proposer
 from graphs.persona.similarity import memory_similarity
 from graphs.persona.state import PersonaMemory
 from graphs.persona.voice import Critique, ModelCall, Plan, TurnInput, Verdict

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from cem_rag_app.schema import Message
 from graphs.persona.facts import Fact, echo, find_facts
 from graphs.persona.habits import Habits, Pair, pairs_of
 from graphs.persona.lexicon import grams
+from graphs.persona.moods import SAD, celebrates, mood_of
 from graphs.persona.phrases import phrases, reacts
 from graphs.persona.questions import Question, kind_of, parts, take_apart
 from graphs.persona.state import CHAT_SOURCE
@@ -73,7 +73,6 @@ JUST_SAID = 6
 SHORT = 4
 CONTINUED_SECONDS = 3_600.0
 
-_SAD = frozenset({"distress", "grave"})
 _OF_A_DAY = re.compile(
     r"今天|明天|昨天|昨晚|今晚|后天|周[一二三四五六日天末]|星期|[\d一二两三四五六七八九十]+点|点半|[\d一二三四五六七八九十]+[号度]|早上|刚"
 )
@@ -239,7 +238,7 @@ class Proposer:
     def _of_no_one(self) -> Iterable[Proposal]:
         """A few words that are not the person's, for where theirs have nothing that fits."""
         words = phrases()
-        if self._mood in _SAD:
+        if self._mood in SAD:
             lines = words.comfort
         elif self._plan.intent == "request":
             lines = words.accepted if self._reaction == "accept" else words.declined
@@ -279,7 +278,7 @@ class Proposer:
                 return  # from elsewhere in the history only what says nothing of its own
         mood = mood_of(pair.text)
         if self._mood != mood:
-            like *= 0.45 if {self._mood, mood} & _SAD else 0.8
+            like *= 0.45 if {self._mood, mood} & SAD else 0.8
         elif mood:
             like += SAME_MOOD * (1 - like)
         if not same_kind:
@@ -295,7 +294,7 @@ class Proposer:
         for start in range(len(texts)):
             for end in range(start + 1, min(len(texts), start + self._plan.bubbles) + 1):
                 bubbles = tuple(texts[start:end])
-                if self._mood in _SAD and mood not in _SAD and _celebrates(bubbles):
+                if self._mood in SAD and mood not in SAD and celebrates(bubbles):
                     continue
                 particular = sum(self._particular(text) for text in bubbles) / len(bubbles)
                 if remote and particular > MOST_PARTICULAR and like < REMOTE_LIKENESS:
@@ -395,25 +394,6 @@ class Proposer:
     def _of_another_day(self, text: str) -> bool:
         """Whether a bubble names an hour or a day that this conversation does not."""
         return any(not grams(found.group()) <= self._supported for found in _OF_A_DAY.finditer(text))
-
-
-@lru_cache(maxsize=16_384)
-def mood_of(text: str) -> str:
-    """What someone feels who writes this: grave, distress, joy, laugh, or nothing that shows."""
-    words = phrases()
-    text = text.casefold()
-    if any(word in text for word in words.grave):
-        return "grave"
-    if any(word in text for word in words.distress):
-        return "distress"
-    if any(word in text for word in words.joy):
-        return "joy"
-    return "laugh" if any(word in text for word in words.laughs) else ""
-
-
-def _celebrates(bubbles: Sequence[str]) -> bool:
-    text = "".join(bubbles)
-    return any(word in text for word in (*phrases().laughs, *phrases().celebrations))
 
 
 def _bare(text: str) -> str:
