@@ -53,6 +53,8 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 PROFILE = "profile"
+RECORD_LIMIT = 1 << 28
+"""Bytes a turn's record may expand to: it holds every line that was recalled, and is written by this class alone."""
 SAVE_ON_CLOSE_FROM = 1_000
 """Chunks embedded outside a build that are worth saving when a memory is closed."""
 
@@ -341,7 +343,7 @@ class Memory:
             frame = notes.load_record(connection, turn_id)
         if frame is None:
             return None
-        found: dict[str, Any] = json.loads(open_record(frame, limit=self.settings.pack.chunk_limit))
+        found: dict[str, Any] = json.loads(open_record(frame, limit=RECORD_LIMIT))
         return found
 
     def get_state(self, key: str) -> Any:
