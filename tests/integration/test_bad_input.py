@@ -438,3 +438,9 @@ def test_messages_of_a_burst_too_large_for_one_chunk_are_all_kept(tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert texts(tmp_path / "m") == said
+
+
+def test_the_record_of_a_turn_that_recalled_very_long_lines_is_read_again(memory: Path) -> None:
+    with Memory.open(memory, encoders=fake_encoders, settings=Settings()) as opened:
+        opened.save_record("turn", {"lines": ["很长" * 400_000]})
+        assert opened.record("turn") == {"lines": ["很长" * 400_000]}
