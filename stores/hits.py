@@ -28,6 +28,8 @@ class _Window:
 
     segment: Segment
     rows: tuple[MessageRow, ...]
+    matched: frozenset[int]
+    """Ids of the messages in the chunk that was found."""
 
 
 class HitOpener:
@@ -40,13 +42,13 @@ class HitOpener:
         self._limit = chunk_limit
 
     def open(self, found: Iterable[Found], k: int) -> list[Hit]:
-        """The k best hits with their texts; two chunks of one exchange count once.
+        """The k best hits with their texts; chunks of one exchange count once, unless one shows what another cannot.
 
         Raises:
             MemoryCorruptError: a frame that is needed is damaged.
         """
         chosen: list[tuple[Found, _Window | None]] = []
-        anchors: set[int] = set()
+        shown: dict[int, set[int]] = {}
         with self._database.read() as connection:
             for candidate in found:
                 if len(chosen) == k:
@@ -55,8 +57,11 @@ class HitOpener:
                     chosen.append((candidate, None))
                     continue
                 window = self._window(connection, candidate.chunk_id)
-                if window is not None and window.segment.anchor.message_id not in anchors:
-                    anchors.add(window.segment.anchor.message_id)
+                if window is None:
+                    continue
+                lines = shown.setdefault(window.segment.anchor.message_id, set())
+                if not window.matched <= lines:
+                    lines.update(line.message_id for line in window.segment.messages)
                     chosen.append((candidate, window))
             documents = [candidate.chunk_id for candidate, window in chosen if window is None]
             described = describe_chunks(connection, documents)
@@ -84,16 +89,18 @@ class HitOpener:
         before = messages_before(connection, conversation, chosen.before + BURST_ALLOWANCE, before_id=first)
         after = messages_after(connection, conversation, chosen.after + BURST_ALLOWANCE, last)
         anchor = _anchor(before, own)
+        matched = frozenset(row.message.message_id for row in own)
         context = [*before, *own, *after]
         segment = segment_around(
             anchor.message,
             [row.message for row in context],
+            matched=matched,
             before=chosen.before,
             after=chosen.after,
             max_lines=chosen.max_lines,
         )
         lines = {line.message_id for line in segment.messages}
-        return _Window(segment, tuple(row for row in context if row.message.message_id in lines))
+        return _Window(segment, tuple(row for row in context if row.message.message_id in lines), matched)
 
 
 def _anchor(before: Sequence[MessageRow], own: Sequence[MessageRow]) -> MessageRow:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cem_rag_app.schema import Message, Segment
 
 
 def segment_around(
-    anchor: Message, context: Sequence[Message], *, before: int = 6, after: int = 8, max_lines: int = 18
+    anchor: Message,
+    context: Sequence[Message],
+    *,
+    matched: Collection[int] = (),
+    before: int = 6,
+    after: int = 8,
+    max_lines: int = 18,
 ) -> Segment:
     """Cut the segment around ``anchor`` (blueprint section 3.2).
 
-    Lines are chosen by worth and shown in their order: the anchor; the person's whole burst that answers it, even
-    where it runs past ``after``; what the user still said before that burst; the lines before, nearest first; the
-    lines after, nearest first. Only lines of the anchor's own conversation count.
+    Lines are chosen by worth and shown in their order: the anchor; the lines that were matched, wherever they stand;
+    the person's whole burst that answers it, even where it runs past ``after``; what the user still said before that
+    burst; the lines before, nearest first; the lines after, nearest first. Only lines of the anchor's own conversation
+    count.
 
     Args:
         anchor: A message of ``context``, usually one of the user's.
         context: Messages around the anchor in order of speech, the anchor among them.
-        before: Messages before the anchor at most.
+        matched: Ids of the messages for which the segment is shown at all, such as those of a recalled chunk.
+        before: Messages before the anchor at most, beside those that were matched.
         after: Messages after the anchor at most, save for the burst.
         max_lines: Lines of the segment at most, >= 1.
 
@@ -41,6 +49,7 @@ def segment_around(
         burst_end += 1
     by_worth = [
         position,
+        *(index for index, line in enumerate(lines) if line.message_id in matched),
         *range(burst_start, burst_end),
         *(range(position + 1, burst_start) if burst_end > burst_start else ()),
         *range(position - 1, max(-1, position - 1 - before), -1),

@@ -60,6 +60,14 @@ def test_an_answer_longer_than_a_segment_is_cut_at_its_end():
     assert ids(segment) == list(range(3, 21))
 
 
+def test_matched_lines_are_shown_wherever_they_stand():
+    lines = talk("u" * 12 + "a" * 10)
+    segment = segment_around(lines[11], lines, matched={1, 2})
+    assert {1, 2, 12} <= set(ids(segment))
+    assert len(ids(segment)) == 18
+    assert ids(segment) == sorted(ids(segment))
+
+
 def test_an_anchor_without_an_answer_keeps_its_surroundings():
     lines = talk("uauauuu")
     assert ids(segment_around(lines[5], lines, before=2, after=8)) == [4, 5, 6, 7]

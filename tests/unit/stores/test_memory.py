@@ -106,6 +106,15 @@ def test_two_chunks_of_one_exchange_are_one_hit(memory: Memory) -> None:
     assert [hit.text for hit in memory.recall(Query("鹦鹉叫", k=8))] == ["鹦鹉叫什么名字"]
 
 
+def test_the_line_that_was_found_is_shown_even_in_a_long_burst(memory: Memory) -> None:
+    asked = [said("user", f"第{number}句 {word}") for number, word in enumerate("甲乙丙丁戊己庚辛壬癸")]
+    answered = [said("assistant", f"回{number} {word}") for number, word in enumerate("东南西北春夏秋冬梅兰竹菊" * 2)]
+    memory.import_messages([*asked, *answered])
+    for line in (*asked, *answered):
+        hits = memory.recall(Query(line.text, k=8))
+        assert any(shown.text == line.text for hit in hits if hit.segment for shown in hit.segment.messages), line.text
+
+
 def test_remembering_a_place_of_a_turn_twice_stores_it_once(memory: Memory) -> None:
     first = memory.remember(said("user", "你好"), turn_id="a", position=0)
     assert memory.remember(said("user", "别的"), turn_id="a", position=0) == first
