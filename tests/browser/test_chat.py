@@ -42,6 +42,7 @@ def test_a_bubble_marked_by_right_click_is_still_marked_after_a_reload_and_can_b
     page.wait(lambda: page.deep(".row.marked"))
     (star,) = page.deep(".row.marked .star")
     assert star.get_attribute("aria-pressed") == "true"
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", star)
     star.click()
     page.wait(lambda: page.deep(".row") and not page.deep(".row.marked"))
 

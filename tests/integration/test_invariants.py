@@ -1,6 +1,6 @@
 """I4 and I8 over a real memory: a question is never compressed, and nothing that is written changes a hard rule.
 
-The other invariants have their tests in their own rooms; docs/log.d/bad-input.md lists which, and how each was seen to
+The other invariants have their tests in their own rooms; docs/log/bad-input.md lists which, and how each was seen to
 fail.
 """
 

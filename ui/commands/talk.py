@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cem_rag_app.errors import ChatModelError, InputError
 from ui.commands.common import emit, json_option, memory_option, note, services_for, settings_for
 
 if TYPE_CHECKING:
@@ -46,7 +47,13 @@ def chat(memory: Path | None, model: str | None, conversation: str) -> None:
                     services.memory.mark(bubble.message_id, True)
                 click.echo("  已标记。 Marked.")
             elif line:
-                last = talk.reply(line, conversation=conversation)
+                try:
+                    last = talk.reply(line, conversation=conversation)
+                except (InputError, ChatModelError) as error:
+                    if not sys.stdin.isatty():
+                        raise  # a script stops where it went wrong
+                    note(str(error))  # someone at the keyboard says it another way, or tries again
+                    continue
                 for bubble in last.bubbles:
                     click.echo(f"{persona}: {bubble.text}")
 
