@@ -11,7 +11,7 @@ from scripts.processes import cem_rag, serving
 from ui.commands.serve import EXAMPLE, EXAMPLE_PERSONA
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-SAID = ("最近忙不忙", "我们那个火锅基金有多少钱了", "你什么时候来看我", "晚安")
+SAID = ("在干嘛呢", "你对什么过敏来着", "我今天好累 被老板骂了", "晚安")
 SETTLE_SECONDS = 2.0
 """Bubbles arrive one after another."""
 
