@@ -32,6 +32,8 @@ class Answer:
     citations: tuple[Citation, ...]
     offline: bool
     """True when its sentences are quoted from the chunks and no language model was used."""
+    opened: tuple[Citation, ...] = ()
+    """Every chunk that was opened for it, cited or not, in the order found: nothing is opened unseen."""
 
 
 class Answerer(Protocol):
@@ -57,9 +59,14 @@ def cited_numbers(text: str) -> list[int]:
 
 def citations_of(text: str, hits: Sequence[Hit]) -> tuple[Citation, ...]:
     """Return the citations a text makes; numbers that point to no hit must have been refused before."""
+    opened = opened_chunks(hits)
+    return tuple(opened[number - 1] for number in sorted(cited_numbers(text)))
+
+
+def opened_chunks(hits: Sequence[Hit]) -> tuple[Citation, ...]:
+    """Return all hits under the numbers by which an answer may cite them."""
     return tuple(
-        Citation(number, hits[number - 1].item_id, passage_of(hits[number - 1]), hits[number - 1].retrieval_score)
-        for number in sorted(cited_numbers(text))
+        Citation(number, hit.item_id, passage_of(hit), hit.retrieval_score) for number, hit in enumerate(hits, start=1)
     )
 
 

@@ -18,7 +18,7 @@ MOST_CHUNKS = 6
 def ask(memory: QaMemory, question: str, settings: Settings) -> Answer:
     """Answer a question from a memory, citing the chunks it was answered from.
 
-    Only the chunks that are shown to the answerer are decompressed.
+    Only the chunks in the answer's ``opened`` are decompressed.
 
     Args:
         memory: an open memory; of documents, or of a conversation.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol, TypedDict
 
@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 
 from cem_rag_app.errors import InputError, SettingsError
 from cem_rag_app.schema import Hit, Query
-from graphs.qa.answer import Answer, Answerer
+from graphs.qa.answer import Answer, Answerer, opened_chunks
 
 
 class QaMemory(Protocol):
@@ -76,7 +76,8 @@ def build_qa_graph(
 
     def answer(state: QaState, runtime: Runtime[QaContext]) -> dict[str, Any]:
         context = runtime.context or context_of()
-        return {"answer": context.answerer.answer(state["question"].strip(), state["hits"])}
+        written = context.answerer.answer(state["question"].strip(), state["hits"])
+        return {"answer": replace(written, opened=opened_chunks(state["hits"]))}
 
     builder = StateGraph(QaState, context_schema=QaContext, input_schema=QaRequest, output_schema=QaResult)
     builder.add_node("retrieve", retrieve)

@@ -111,6 +111,15 @@ def test_ask_answers_from_the_documents_and_cites_the_chunk(document_memory):
     assert any(c["item_id"].startswith("d1") and "twice a year" in c["text"] for c in answer["citations"])
 
 
+def test_ask_prints_every_chunk_that_it_opened(document_memory):
+    question = ("ask", "How often are the dome bearings lubricated?", "--memory", document_memory)
+    printed = " ".join(cem_rag(*question).stdout.split())
+    answer = report(*question)
+    opened = answer["opened"]
+    assert len(opened) > len(answer["citations"])
+    assert all(" ".join(chunk["text"].split()) in printed for chunk in opened)
+
+
 def test_a_chat_without_a_named_person_lists_who_speaks(tmp_path):
     done = cem_rag("import", write_history(tmp_path / "c.jsonl"), "--as", "chat-jsonl", "--memory", tmp_path / "m")
     assert done.returncode == 1

@@ -100,25 +100,30 @@ def _explain(turn: Turn | None) -> None:
 @json_option
 def ask(question: str, memory: Path | None, model: str | None, as_json: bool) -> None:
     """Ask the documents a question; the answer cites its chunks."""
+    from dataclasses import asdict
+
     settings = settings_for(memory, chat={"model": model})
     with services_for(settings) as services:
         answer = services.ask(question)
     data = {
         "question": question,
         "answer": answer.text,
-        "citations": [
-            {"number": c.number, "item_id": c.item_id, "score": c.score, "text": c.text} for c in answer.citations
-        ],
+        "citations": [asdict(citation) for citation in answer.citations],
+        "opened": [asdict(chunk) for chunk in answer.opened],
         "offline": answer.offline,
     }
 
     def lines() -> Iterator[str]:
         yield answer.text
-        if answer.citations:
-            yield ""
-        for citation in answer.citations:
-            yield f"[{citation.number}] {citation.item_id}  (score {citation.score:.3f})"
-            yield f"    {' '.join(citation.text.split())}"
+        others = tuple(chunk for chunk in answer.opened if chunk not in answer.citations)
+        for heading, chunks in (("", answer.citations), ("Opened as well, not cited:", others)):
+            if chunks:
+                yield ""
+            if chunks and heading:
+                yield heading
+            for chunk in chunks:
+                yield f"[{chunk.number}] {chunk.item_id}  (score {chunk.score:.3f})"
+                yield f"    {' '.join(chunk.text.split())}"
 
     if answer.offline and not as_json:
         note("offline: sentences of the documents, quoted; no language model was used")

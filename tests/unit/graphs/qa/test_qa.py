@@ -65,7 +65,8 @@ def test_the_sentence_that_answers_is_quoted_with_the_number_of_its_chunk() -> N
 
 def test_a_question_without_an_answer_in_the_documents_is_declined_plainly() -> None:
     answer = ask(ShelfMemory([COFFEE, DOME]), "Which submarine sank in Valparaiso?", offline_settings())
-    assert answer == Answer("Nothing relevant to this question was found in the documents.", (), True)
+    assert answer.text == "Nothing relevant to this question was found in the documents."
+    assert (answer.citations, answer.offline, len(answer.opened)) == ((), True, 2)
 
 
 def test_a_chinese_question_is_answered_in_chinese() -> None:
@@ -130,6 +131,13 @@ def test_no_more_chunks_are_opened_than_can_be_shown() -> None:
     ask(memory, "Where is the coffee tin?", offline_settings(k=3))
     ask(memory, "Where is the coffee tin?", offline_settings(k=100))
     assert [query.k for query in memory.queries] == [3, 6]
+
+
+def test_every_chunk_that_was_opened_is_handed_out_cited_or_not() -> None:
+    answer = ask(ShelfMemory([COFFEE, DOME, KEY]), "When does the dome open?", offline_settings())
+    assert [(chunk.number, chunk.text) for chunk in answer.opened] == [(1, COFFEE), (2, DOME), (3, KEY)]
+    assert set(answer.citations) <= set(answer.opened)
+    assert [citation.number for citation in answer.citations] == [2]
 
 
 def test_an_empty_question_is_refused() -> None:
