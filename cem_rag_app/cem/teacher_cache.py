@@ -91,6 +91,13 @@ class TeacherCache:
         Raises:
             MemoryCorruptError: a stored row does not have the checksum it was written with.
         """
+        self.fill(texts, block=block, progress=progress)
+        return self._read([self._row_of[_key(text)] for text in texts])
+
+    def fill(
+        self, texts: Sequence[str], *, block: int = 512, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Compute and store what is missing, as `encode` does, without reading the vectors back."""
         missing = list({_key(text): text for text in texts if text not in self}.values())
         encode = self._teacher.encode_queries if self._side == "query" else self._teacher.encode_documents
         for start in range(0, len(missing), block):
@@ -98,7 +105,6 @@ class TeacherCache:
             self._append([_key(text) for text in part], encode(part))
             if progress is not None:
                 progress(min(start + block, len(missing)), len(missing))
-        return self._read([self._row_of[_key(text)] for text in texts])
 
     def _append(self, keys: list[bytes], vectors: FloatArray) -> None:
         rows = np.ascontiguousarray(vectors, dtype="<f2")

@@ -27,8 +27,8 @@ class MiniLmEncoder:
     Args:
         device: torch device.
         batch_size: texts a forward pass.
-        bfloat16: run the transformer in bfloat16 autocast. On CPUs with AVX512-BF16 or AMX it is faster; vectors
-            agree with float32 to a cosine above .999 (docs/teachers.md), so it is meant for training targets.
+        bfloat16: hold the weights and run the transformer in bfloat16. On CPUs with AVX512-BF16 or AMX it is faster;
+            vectors agree with float32 to a cosine above .999 (docs/teachers.md), so it is meant for training targets.
     """
 
     name = "minilm-en"
@@ -64,8 +64,7 @@ class MiniLmEncoder:
         with self._lock:
             batch = tokenizer(texts, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
         batch = {key: tensor.to(self._device) for key, tensor in batch.items()}
-        kind = torch.device(self._device).type
-        with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=self._bfloat16):
+        with torch.inference_mode():
             hidden = model(**batch).last_hidden_state
         mask = batch["attention_mask"].unsqueeze(-1).float()
         mean = (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1)
@@ -75,13 +74,15 @@ class MiniLmEncoder:
     def _load(self) -> tuple[Any, Any]:
         with self._lock:
             if self._loaded is None:
+                import torch
                 from transformers import AutoModel, AutoTokenizer
                 from transformers.utils.logging import disable_progress_bar
 
                 disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of its own would run through ours
                 folder = str(_model_folder())
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-                model = AutoModel.from_pretrained(folder, local_files_only=True).to(self._device).eval()
+                dtype = torch.bfloat16 if self._bfloat16 else torch.float32
+                model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=dtype).to(self._device).eval()
                 self._loaded = (tokenizer, model)
             return self._loaded
 

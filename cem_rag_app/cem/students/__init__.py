@@ -1,0 +1,1 @@
+"""The students: different ways to read compressed bytes, one protocol."""

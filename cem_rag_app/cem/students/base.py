@@ -1,0 +1,39 @@
+"""What every student is: frames of one dictionary in, unit vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from cem_rag_app.schema import FloatArray
+from cem_rag_app.zpkg.dictionary import Dictionary
+
+Tensors = Mapping[str, "np.ndarray[Any, Any]"]
+"""What ``model.safetensors`` holds, by name."""
+
+
+class Student(Protocol):
+    """A trained model over compressed bytes. Safe to share between threads; a row depends on its own frame alone."""
+
+    @property
+    def dimension(self) -> int:
+        """Width of its vectors."""
+        ...
+
+    def embed_frames(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
+        """Embed magicless zstd frames that were made with one dictionary.
+
+        Returns:
+            ``(n, dimension)`` float32, unit rows.
+
+        Raises:
+            FrameError: a frame is damaged; the message says which.
+            CheckpointError: frames of this kind cannot be read by this student.
+        """
+        ...
+
+    def tensors(self) -> Tensors:
+        """Everything that is saved of it, as contiguous arrays."""
+        ...
