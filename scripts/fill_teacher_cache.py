@@ -21,7 +21,7 @@ import numpy as np
 from cem_rag_app.cem.teacher_cache import TeacherCache
 from cem_rag_app.cem.teachers.base import IdentifiedEncoder
 from cem_rag_app.cem.teachers.registry import load_teacher
-from cem_rag_app.cem.training_data import read_texts
+from cem_rag_app.cem.training.data import read_texts
 from cem_rag_app.schema import FloatArray
 
 _SHARE = 256

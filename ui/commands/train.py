@@ -14,7 +14,7 @@ from cem_rag_app.errors import InputError
 from ui.commands.common import emit, json_option, progress_bar
 
 if TYPE_CHECKING:
-    from cem_rag_app.cem.training_config import TrainingConfig
+    from cem_rag_app.cem.training.config import TrainingConfig
 
 PATHS = ("texts", "output", "vectors", "pairs", "cache")
 """What a recipe never says: it is about where things lie on one machine."""
@@ -84,7 +84,7 @@ def cem(recipe: Path | None, encoder: str | None, as_json: bool, **given: Any) -
 
     TEXTS holds a passage a line (.txt or .txt.gz).
     """
-    from cem_rag_app.cem.training import train_cem
+    from cem_rag_app.cem.training.run import train_cem
 
     config = training_config(recipe, {"teacher": encoder, **given})
     with progress_bar() as progress:
@@ -104,8 +104,8 @@ def training_config(recipe: Path | None, given: dict[str, Any]) -> TrainingConfi
     Raises:
         InputError: The recipe cannot be read, or nobody says which text encoder to learn from.
     """
-    from cem_rag_app.cem.losses import LossWeights
-    from cem_rag_app.cem.training_config import TrainingConfig
+    from cem_rag_app.cem.training.config import TrainingConfig
+    from cem_rag_app.cem.training.losses import LossWeights
 
     values = {**(_read_recipe(recipe) if recipe else {}), **{k: v for k, v in given.items() if v is not None}}
     if "teacher" not in values:
@@ -116,7 +116,7 @@ def training_config(recipe: Path | None, given: dict[str, Any]) -> TrainingConfi
 
 
 def _read_recipe(path: Path) -> dict[str, Any]:
-    from cem_rag_app.cem.training_config import TrainingConfig
+    from cem_rag_app.cem.training.config import TrainingConfig
 
     file = path / "config.json" if path.is_dir() else path
     try:

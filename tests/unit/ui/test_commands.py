@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from cem_rag_app.cem.training_config import TrainingConfig
+from cem_rag_app.cem.training.config import TrainingConfig
 from cem_rag_app.errors import InputError
 from ui.commands.train import NUMBERS, training_config
 

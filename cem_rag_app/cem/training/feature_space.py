@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cem_rag_app.cem.student import FeatureConfig, FeatureReader
+from cem_rag_app.cem.features import FeatureConfig, FeatureReader
 from cem_rag_app.cem.symbols.lookup import hash_all
-from cem_rag_app.cem.vocabulary import choose_tokens, choose_vocabulary, token_text, vocabulary_hashes
+from cem_rag_app.cem.training.vocabulary import choose_tokens, choose_vocabulary, token_text, vocabulary_hashes
 from cem_rag_app.schema import FloatArray
 
 if TYPE_CHECKING:
-    from cem_rag_app.cem.training_config import TrainingConfig
+    from cem_rag_app.cem.training.config import TrainingConfig
 
 _COMMON_SHARE = 0.02
 """A feature in this share of the chunks starts with half the weight of a rare one."""

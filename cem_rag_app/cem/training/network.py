@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cem_rag_app.cem.student import FeatureCounts, Student
+from cem_rag_app.cem.features import FeatureCounts
+from cem_rag_app.cem.students.ngram import BagWeights
 from cem_rag_app.schema import FloatArray
 
 
@@ -60,7 +61,7 @@ class StudentNetwork(nn.Module):
             out = out + self.outer(torch.relu(self.inner(pooled)))
         return nn.functional.normalize(out, dim=1)
 
-    def export(self) -> Student:
+    def export(self) -> BagWeights:
         """Round the table to 8 bits a number, with one scale a row."""
         with torch.no_grad():
             table = (self.bag.weight * self.log_gain.exp()[:, None]).numpy()
@@ -73,7 +74,7 @@ class StudentNetwork(nn.Module):
                     "inner_bias": self.inner.bias.detach().numpy().copy(),
                     "outer": np.ascontiguousarray(self.outer.weight.detach().numpy().T),
                 }
-            return Student(
+            return BagWeights(
                 table=np.clip(np.rint(table / scales[:, None]), -127, 127).astype(np.int8),
                 scales=scales,
                 projection=self.projection.detach().numpy().copy(),

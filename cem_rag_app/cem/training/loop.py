@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cem_rag_app.cem.losses import total_loss
-from cem_rag_app.cem.network import StudentNetwork, select
-from cem_rag_app.cem.student import FeatureCounts, Student
-from cem_rag_app.cem.training_data import TrainingData, ranking_score
+from cem_rag_app.cem.features import FeatureCounts
+from cem_rag_app.cem.students.ngram import BagWeights
+from cem_rag_app.cem.training.data import TrainingData, ranking_score
+from cem_rag_app.cem.training.losses import total_loss
+from cem_rag_app.cem.training.network import StudentNetwork, select
 from cem_rag_app.schema import FloatArray
 
 if TYPE_CHECKING:
-    from cem_rag_app.cem.training_config import TrainingConfig
+    from cem_rag_app.cem.training.config import TrainingConfig
 
 _WARM_UP = 0.05
 
@@ -28,7 +29,7 @@ _WARM_UP = 0.05
 class Outcome:
     """The best epoch: its weights as they will be shipped, and what was measured with them."""
 
-    student: Student
+    student: BagWeights
     epoch: int
     metrics: dict[str, float]
 
@@ -101,7 +102,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, peak: float, step: int, steps: i
         group["lr"] = max(rate, peak * 1e-3) * group["share"]
 
 
-def _measure(student: Student, data: TrainingData, held: FeatureCounts, passages: FeatureCounts) -> dict[str, float]:
+def _measure(student: BagWeights, data: TrainingData, held: FeatureCounts, passages: FeatureCounts) -> dict[str, float]:
     metrics = {"cosine": float((student.embed(held) * data.held_targets).sum(axis=1).mean())}
     if len(data.pair_passages):
         metrics["ndcg@10"] = ranking_score(data.pair_queries, student.embed(passages))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from cem_rag_app.cem.losses import LossWeights
-from cem_rag_app.cem.student import CountWeight
+from cem_rag_app.cem.features import CountWeight
+from cem_rag_app.cem.training.losses import LossWeights
 
 
 @dataclass(frozen=True)

@@ -16,22 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zstandard
 
-from cem_rag_app.cem.checkpoint import (
-    Checkpoint,
-    CheckpointConfig,
-    CompressionRecord,
-    FeatureRecord,
-    save_checkpoint,
-    save_shared,
-    share_teacher,
-)
-from cem_rag_app.cem.feature_space import first_vectors, token_space, word_space
-from cem_rag_app.cem.student import FeatureConfig, FeatureCounts, FeatureReader
+from cem_rag_app.cem.checkpoint import Checkpoint, save_checkpoint, save_shared, share_teacher
+from cem_rag_app.cem.features import FeatureConfig, FeatureCounts, FeatureReader
+from cem_rag_app.cem.records import CheckpointConfig, CompressionRecord, FeatureRecord
+from cem_rag_app.cem.students.ngram import NgramStudent
 from cem_rag_app.cem.symbols.tables import shared_tables
 from cem_rag_app.cem.teacher_cache import TeacherCache
 from cem_rag_app.cem.teachers.base import TextEncoder
-from cem_rag_app.cem.training_config import TrainingConfig
-from cem_rag_app.cem.training_data import gather, read_texts
+from cem_rag_app.cem.training.config import TrainingConfig
+from cem_rag_app.cem.training.data import gather, read_texts
+from cem_rag_app.cem.training.feature_space import first_vectors, token_space, word_space
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary, train_dictionary
 
@@ -95,12 +89,12 @@ def train_cem(config: TrainingConfig, progress: Progress | None = None) -> Train
     initial, projection = first_vectors(space, cache.encode(space.names), config.rank, config.seed)
 
     config.output.mkdir(parents=True, exist_ok=True)
-    from cem_rag_app.cem.fitting import fit
+    from cem_rag_app.cem.training.loop import fit
 
     outcome = fit(config, data, features, held, passages, initial, projection, tell)
     scores = {key: round(value, 4) for key, value in outcome.metrics.items()}
     record = _record(config, teacher, space.reader.config, dictionaries, {"passages": len(data.texts), **scores})
-    save_checkpoint(Checkpoint(record, space.reader, outcome.student), config.output)
+    save_checkpoint(Checkpoint(record, NgramStudent(space.reader, outcome.student)), config.output)
     return TrainingReport(
         checkpoint=config.output,
         passages=len(data.texts),
@@ -118,14 +112,16 @@ def _take_over(config: TrainingConfig, teacher: EmbeddedZhEncoder, started: floa
     features = FeatureConfig(kind="tokens", edges=config.edges, pairs=False, buckets=0, count_weight="count")
     record = _record(config, teacher, features, dictionaries, {}).model_copy(update={"weights": "teacher"})
     checkpoint = share_teacher(record, teacher.table)
-    counts = read_compressed(checkpoint.reader, texts, dictionaries, config.level)
-    agreement = (checkpoint.student.embed(counts) * teacher.encode_documents(texts)).sum(axis=1)
+    student = checkpoint.student
+    assert isinstance(student, NgramStudent)  # that is what shares a table
+    counts = read_compressed(student.reader, texts, dictionaries, config.level)
+    agreement = (student.weights.embed(counts) * teacher.encode_documents(texts)).sum(axis=1)
     scores = {"cosine": round(float(agreement.mean()), 4), "least_cosine": round(float(agreement.min()), 4)}
     kept = ("teacher", "texts", "language", "level")
     recipe = {"scores": scores, **{key: record.recipe[key] for key in kept}}
     save_shared(record.model_copy(update={"recipe": recipe}), config.output)
     tell(1, 1, "taking over the teacher's table")
-    return TrainingReport(config.output, 0, checkpoint.reader.size, 0, scores, time.monotonic() - started)
+    return TrainingReport(config.output, 0, student.reader.size, 0, scores, time.monotonic() - started)
 
 
 def _record(
@@ -136,6 +132,7 @@ def _record(
     scores: dict[str, Any],
 ) -> CheckpointConfig:
     return CheckpointConfig(
+        format="cem-ngram",
         name=config.name,
         teacher=config.teacher,
         dimension=teacher.dimension,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cem_rag_app.cem.encoder import CompressedEncoder
-from cem_rag_app.cem.training import train_cem
-from cem_rag_app.cem.training_config import TrainingConfig
-from cem_rag_app.cem.training_data import ranking_score, read_pairs, read_texts
+from cem_rag_app.cem.training.config import TrainingConfig
+from cem_rag_app.cem.training.data import ranking_score, read_pairs, read_texts
+from cem_rag_app.cem.training.run import train_cem
 from cem_rag_app.errors import DimensionError, EmptyInputError
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import general_dictionary
@@ -31,7 +31,7 @@ def unit(generator: np.random.Generator, rows: int, width: int) -> np.ndarray:
 def test_losses_equal_their_definitions() -> None:
     import torch
 
-    from cem_rag_app.cem import losses
+    from cem_rag_app.cem.training import losses
 
     generator = np.random.default_rng(0)
     student, teacher = unit(generator, 6, 4), unit(generator, 6, 4)
@@ -59,8 +59,8 @@ def test_losses_equal_their_definitions() -> None:
 def test_the_exported_student_is_the_network_rounded() -> None:
     import torch
 
-    from cem_rag_app.cem.network import StudentNetwork, select
-    from cem_rag_app.cem.student import FeatureCounts
+    from cem_rag_app.cem.features import FeatureCounts
+    from cem_rag_app.cem.training.network import StudentNetwork, select
 
     torch.manual_seed(0)
     network = StudentNetwork(50, 8, 6, 5)

@@ -16,7 +16,7 @@ from cem_rag_app.errors import DimensionError, EmptyInputError
 from cem_rag_app.schema import FloatArray
 
 if TYPE_CHECKING:
-    from cem_rag_app.cem.training_config import TrainingConfig
+    from cem_rag_app.cem.training.config import TrainingConfig
 
 
 @dataclass(frozen=True, eq=False)
