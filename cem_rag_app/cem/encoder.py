@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from cem_rag_app.cem.checkpoint import CONFIG, Checkpoint, load_checkpoint, save_checkpoint
-from cem_rag_app.cem.symbols.tables import shared_tables
-from cem_rag_app.errors import CheckpointError
+from cem_rag_app.cem.checkpoint import CONFIG, Checkpoint, load_checkpoint, load_config, save_checkpoint
+from cem_rag_app.cem.records import View
 from cem_rag_app.schema import FloatArray
 from cem_rag_app.zpkg.dictionary import Dictionary
 
 _BATCH = 1024
+_BEST_FIRST: tuple[View, ...] = ("symbols", "ngram", "frame")
 
 
 class CompressedEncoder:
@@ -30,6 +29,7 @@ class CompressedEncoder:
         self.name = checkpoint.config.name
         self.teacher = checkpoint.config.teacher
         self.dimension = checkpoint.config.dimension
+        self.view: View = checkpoint.config.view
 
     @classmethod
     def from_pretrained(cls, path_or_shipped_name: str | Path) -> CompressedEncoder:
@@ -53,7 +53,7 @@ class CompressedEncoder:
 
         Args:
             frames: magicless zstd frames, of any level.
-            dictionary: the one they were made with; any will do, seen in training or not.
+            dictionary: the one they were made with; the views `symbols` and `ngram` read any, seen in training or not.
 
         Returns:
             ``(n, d)`` float32, unit rows. A row depends on its own frame alone.
@@ -61,29 +61,36 @@ class CompressedEncoder:
         Raises:
             FrameError: a frame is damaged or expands beyond the limit.
             DictionaryError: the dictionary is damaged.
+            CheckpointError: the view `frame`: frames made with a dictionary it was not trained for.
         """
-        tables = shared_tables(dictionary)
         vectors = np.empty((len(frames), self.dimension), dtype=np.float32)
         for start in range(0, len(frames), _BATCH):
-            batch = list(frames[start : start + _BATCH])
-            features = self._checkpoint.reader.read(batch, tables)
-            vectors[start : start + len(batch)] = self._checkpoint.student.embed(features)
+            batch = frames[start : start + _BATCH]
+            vectors[start : start + len(batch)] = self._checkpoint.student.embed_frames(batch, dictionary)
         return vectors
 
 
-def shipped_checkpoint(teacher_name: str) -> Path | None:
-    """Folder of the shipped checkpoint that lives in a teacher's space, or None."""
+def shipped_checkpoint(teacher_name: str, view: View | None = None) -> Path | None:
+    """Folder of the shipped checkpoint that lives in a teacher's space, or None.
+
+    Args:
+        teacher_name: of the text encoder.
+        view: how the student looks at a frame; None: the best that ships (``symbols``, ``ngram``, ``frame``).
+
+    Raises:
+        CheckpointError: a shipped configuration is damaged.
+    """
     folder = _shipped_folder()
     if not folder.is_dir():
         return None
-    for config in sorted(folder.glob(f"*/{CONFIG}")):
-        try:
-            teacher = json.loads(config.read_text(encoding="utf-8")).get("teacher")
-        except (ValueError, AttributeError) as error:
-            raise CheckpointError(f"{config} cannot be read.", remedy="Reinstall the package.") from error
-        if teacher == teacher_name:
-            return config.parent
-    return None
+    found: dict[View, Path] = {}
+    for path in sorted(folder.glob(f"*/{CONFIG}")):
+        config = load_config(path.parent)
+        if config.teacher == teacher_name:
+            found.setdefault(config.view, path.parent)
+    if view is not None:
+        return found.get(view)
+    return next((found[one] for one in _BEST_FIRST if one in found), None)
 
 
 def _shipped_folder() -> Path:

@@ -14,6 +14,10 @@ Tensors = Mapping[str, "np.ndarray[Any, Any]"]
 """What ``model.safetensors`` holds, by name."""
 
 
+class UnfitError(ValueError):
+    """Tensors that make no student; `checkpoint` turns it into a `CheckpointError` that names the folder."""
+
+
 class Student(Protocol):
     """A trained model over compressed bytes. Safe to share between threads; a row depends on its own frame alone."""
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cem_rag_app.cem.checkpoint import Checkpoint, CheckpointConfig, CompressionRecord, FeatureRecord
+from cem_rag_app.cem.checkpoint import Checkpoint
 from cem_rag_app.cem.encoder import CompressedEncoder
-from cem_rag_app.cem.student import FeatureConfig, FeatureReader, Student
-from cem_rag_app.cem.vocabulary import choose_vocabulary, vocabulary_hashes
+from cem_rag_app.cem.features import FeatureConfig, FeatureReader
+from cem_rag_app.cem.records import CheckpointConfig, CompressionRecord, FeatureRecord
+from cem_rag_app.cem.students.ngram import BagWeights, NgramStudent
+from cem_rag_app.cem.training.vocabulary import choose_vocabulary, vocabulary_hashes
 
 TEXTS = (
     "The boundary layer over a flat plate thickens downstream, and its heat transfer falls.",
@@ -29,7 +31,7 @@ def checkpoint() -> Checkpoint:
     features = FeatureConfig(buckets=16)
     reader = FeatureReader(vocabulary_hashes(feature for feature, _ in vocabulary), features)
     generator = np.random.default_rng(7)
-    student = Student(
+    weights = BagWeights(
         table=generator.integers(-127, 128, (reader.size, 8), dtype=np.int8),
         scales=generator.uniform(0.001, 0.01, reader.size).astype(np.float32),
         projection=generator.normal(size=(8, 12)).astype(np.float16).astype(np.float32),
@@ -39,13 +41,14 @@ def checkpoint() -> Checkpoint:
         outer=generator.normal(size=(5, 12)).astype(np.float16).astype(np.float32),
     )
     config = CheckpointConfig(
+        format="cem-ngram",
         name="tiny",
         teacher="nobody",
         dimension=12,
         features=FeatureRecord(kind="words", edges=True, pairs=True, buckets=16, count_weight="log"),
         compression=CompressionRecord(zstd_version="1.5.7", level=19),
     )
-    return Checkpoint(config, reader, student)
+    return Checkpoint(config, NgramStudent(reader, weights))
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ def test_a_flipped_bit_anywhere_in_the_weights_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"format": "other"}, "holds no cem-ngram checkpoint"),
+        ({"format": "other"}, "holds no CEM checkpoint"),
         ({"format_version": 99}, "format version 99"),
         ({"dimension": 13}, "damaged"),
         ({"dimension": "wide"}, "damaged"),
@@ -95,4 +95,4 @@ def test_weights_that_disagree_with_the_features_are_refused(saved: Path, checkp
     path.write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="table has the shape"):
         load_checkpoint(saved)
-    assert checkpoint.reader.size == checkpoint.student.table.shape[0]
+    assert checkpoint.student.reader.size == checkpoint.student.weights.table.shape[0]

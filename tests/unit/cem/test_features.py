@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem_rag_app.cem.student import FeatureConfig, FeatureCounts, FeatureReader
+from cem_rag_app.cem.features import FeatureConfig, FeatureCounts, FeatureReader
 from cem_rag_app.cem.symbols.lookup import hash_all
 from cem_rag_app.cem.symbols.tables import shared_tables
 from cem_rag_app.cem.teachers.embedded_zh import EmbeddedZhEncoder
 from cem_rag_app.cem.teachers.ngrams import ngram_keys
-from cem_rag_app.cem.vocabulary import Feature, choose_tokens, text_features, token_text, vocabulary_hashes
+from cem_rag_app.cem.training.vocabulary import Feature, choose_tokens, text_features, token_text, vocabulary_hashes
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary
 

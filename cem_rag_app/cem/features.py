@@ -1,4 +1,4 @@
-"""The student: a bag of features with learned vectors, a small network behind it, unit rows. numpy and numba only."""
+"""Compressed frames to sparse counts of features: words, pairs and letter n-grams, or character n-grams."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cem_rag_app.cem.pooling import pool_rows
 from cem_rag_app.cem.symbols.batch import extract_features
 from cem_rag_app.cem.symbols.lookup import build_lookup
 from cem_rag_app.cem.symbols.options import BUCKETS, EDGES, KIND, OPTIONS, PAIR_BUCKETS, PAIRS, VOCABULARY
@@ -122,56 +121,6 @@ class FeatureReader:
         if code < 0:
             raise_frame_error(int(code), int(number))
         return FeatureCounts(bounds, indices, _weigh(counts, self.config.count_weight))
-
-
-@dataclass(frozen=True, eq=False)
-class Student:
-    """Weights of a trained student.
-
-    ``x = pooled / |pooled|``, then ``x @ projection + bias + relu(x @ inner + inner_bias) @ outer`` (each term where it
-    was trained), scaled to length 1.
-
-    Attributes:
-        table: (rows, rank) int8, one vector a feature.
-        scales: (rows,) float32, what a row's integers are multiplied by.
-        projection: (rank, d) float32; None where the table's own columns are the space.
-        bias: (d,) float32, added before scaling.
-        inner: (rank, h) float32 or None.
-        inner_bias: (h,) float32 or None.
-        outer: (h, d) float32 or None.
-    """
-
-    table: NDArray[np.int8]
-    scales: FloatArray
-    bias: FloatArray
-    projection: FloatArray | None = None
-    inner: FloatArray | None = None
-    inner_bias: FloatArray | None = None
-    outer: FloatArray | None = None
-
-    @property
-    def dimension(self) -> int:
-        """Width of its vectors."""
-        return int(self.bias.size)
-
-    def embed(self, features: FeatureCounts) -> FloatArray:
-        """Vectors of chunks from their features: ``(n, d)`` float32, unit rows.
-
-        A chunk without a known feature has the vector of ``bias``.
-        """
-        pooled: FloatArray = pool_rows(features.bounds, features.indices, features.weights, self.table, self.scales)
-        # Chunk by chunk sums and one product a row keep a vector independent of its batch-mates.
-        norms = np.sqrt(np.einsum("ij,ij->i", pooled, pooled))
-        pooled /= np.maximum(norms, 1e-12)[:, None]
-        out = (pooled if self.projection is None else pooled @ self.projection) + self.bias
-        if self.inner is not None and self.inner_bias is not None and self.outer is not None:
-            out += np.maximum(pooled @ self.inner + self.inner_bias, 0.0) @ self.outer
-        lengths = np.sqrt(np.einsum("ij,ij->i", out, out))
-        silent = lengths < 1e-12
-        out /= np.where(silent, 1.0, lengths)[:, None]
-        if silent.any():
-            out[silent, 0] = 1.0
-        return np.ascontiguousarray(out, dtype=np.float32)
 
 
 def _weigh(counts: Table, kind: CountWeight) -> FloatArray:
