@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
@@ -10,10 +12,13 @@ import numpy as np
 
 from cem_rag_app.cem.checkpoint import CONFIG, Checkpoint, load_checkpoint, load_config, save_checkpoint
 from cem_rag_app.cem.records import View
+from cem_rag_app.cem.students.base import Student
+from cem_rag_app.errors import SettingsError
 from cem_rag_app.schema import FloatArray
 from cem_rag_app.zpkg.dictionary import Dictionary
 
-_BATCH = 1024
+_BLOCK = 256
+"""Frames a thread takes at a time. Blocks are the same however many threads there are, and so are the vectors."""
 _BEST_FIRST: tuple[View, ...] = ("symbols", "ngram", "frame")
 
 
@@ -22,10 +27,17 @@ class CompressedEncoder:
 
     Args:
         checkpoint: a trained student, see `from_pretrained`.
+        threads: that `encode` may use; None: one for each core that the process may use.
+
+    Raises:
+        SettingsError: ``threads`` is not positive.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise SettingsError(f"{threads} threads cannot encode anything.", remedy="Take 1 or more.")
         self._checkpoint = checkpoint
+        self.threads = threads or _cores()
         self.name = checkpoint.config.name
         self.teacher = checkpoint.config.teacher
         self.dimension = checkpoint.config.dimension
@@ -48,8 +60,17 @@ class CompressedEncoder:
         """Write ``config.json`` and ``model.safetensors`` into a folder."""
         save_checkpoint(self._checkpoint, path)
 
+    @property
+    def student(self) -> Student:
+        """The model itself, for those who look at its parts."""
+        return self._checkpoint.student
+
+    def with_threads(self, threads: int) -> CompressedEncoder:
+        """The same encoder, its weights shared, with another number of threads."""
+        return CompressedEncoder(self._checkpoint, threads=threads)
+
     def encode(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
-        """Embed compressed chunks.
+        """Embed compressed chunks. More than one block of them is shared out among the threads.
 
         Args:
             frames: magicless zstd frames, of any level.
@@ -64,9 +85,20 @@ class CompressedEncoder:
             CheckpointError: the view `frame`: frames made with a dictionary it was not trained for.
         """
         vectors = np.empty((len(frames), self.dimension), dtype=np.float32)
-        for start in range(0, len(frames), _BATCH):
-            batch = frames[start : start + _BATCH]
-            vectors[start : start + len(batch)] = self._checkpoint.student.embed_frames(batch, dictionary)
+
+        def embed(start: int) -> None:
+            block = frames[start : start + _BLOCK]
+            vectors[start : start + len(block)] = self.student.embed_frames(block, dictionary)
+
+        starts = range(0, len(frames), _BLOCK)
+        if min(self.threads, len(starts)) < 2:
+            for start in starts:
+                embed(start)
+        else:
+            # The compiled readers and the matrix products hold no lock, so threads are enough and nothing is copied.
+            with ThreadPoolExecutor(min(self.threads, len(starts))) as pool:
+                for _ in pool.map(embed, starts):
+                    pass
         return vectors
 
 
@@ -95,3 +127,7 @@ def shipped_checkpoint(teacher_name: str, view: View | None = None) -> Path | No
 
 def _shipped_folder() -> Path:
     return Path(str(resources.files("cem_rag_app.cem"))) / "checkpoints"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
