@@ -1,23 +1,20 @@
-"""Sweep the weight of CEM beside BM25 on a collection that nothing is measured on.
+"""Sweep the weights of CEM and of the text encoder beside BM25 on a collection that nothing is measured on.
 
-Usage: ``python -m scripts.choose_fusion examples/documents [--data FOLDER]``
+Usage: ``python -m scripts.choose_fusion examples/documents [--data FOLDER] [--checkpoint VIEW=DIR]``
 """
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
 
-from cem_rag_app.cem.encoders import load_encoders
-from cem_rag_app.cem.teachers.registry import choose_teacher
+from cem_rag_app.cem.teachers.registry import choose_teacher, load_teacher
 from cem_rag_app.evaluation.collections import load_collection
-from cem_rag_app.evaluation.documents import PackDocuments, pack_corpus
 from cem_rag_app.evaluation.fusion import weighted_sum
 from cem_rag_app.evaluation.metrics import retrieval_metrics
-from cem_rag_app.evaluation.retrieval import search
-from cem_rag_app.evaluation.systems import CHUNK_TARGET, bm25_run
+from cem_rag_app.evaluation.rankings import Reading, bm25_run, pack_run, text_run
+from cem_rag_app.evaluation.students import students_for
 from cem_rag_app.settings import PackSettings
 
 WEIGHTS = tuple(step / 10 for step in range(11))
@@ -26,18 +23,20 @@ WEIGHTS = tuple(step / 10 for step in range(11))
 @click.command()
 @click.argument("collection")
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="Folder of the collection's files.")
-def main(collection: str, data: Path | None) -> None:
-    """Print nDCG@10 for each weight of CEM; BM25 has the rest."""
+@click.option("--checkpoint", help="Of CEM, instead of the one that ships.")
+def main(collection: str, data: Path | None, checkpoint: str | None) -> None:
+    """Print nDCG@10 for each weight of CEM and of the text encoder; BM25 has the rest."""
     loaded = load_collection(collection, data)
-    encoders = load_encoders(choose_teacher(list(loaded.corpus.values())[:200]))
+    teacher = load_teacher(choose_teacher(list(loaded.corpus.values())[:200]))
+    student = students_for(["cem-symbols"], teacher.name, [checkpoint] if checkpoint else [])["cem-symbols"]
     lexical = bm25_run(loaded)
-    with tempfile.TemporaryDirectory() as folder:
-        packed = pack_corpus(loaded.corpus, Path(folder) / "corpus.zpkg", PackSettings(), chunk_target=CHUNK_TARGET)
-        documents = PackDocuments(packed, encoders.document, encoders.query)
-        semantic = search(documents, list(loaded.corpus), loaded.queries)
+    semantic, _ = pack_run(loaded, student, teacher, PackSettings(), Reading("mean"))
+    by_teacher = text_run(loaded, teacher, Reading("whole"))
+    click.echo(f"{'':3}  {'cem':6}  teacher")
     for weight in WEIGHTS:
-        run = weighted_sum([lexical, semantic], [1 - weight, weight])
-        click.echo(f"{weight:.1f}  {retrieval_metrics(run, loaded.qrels)['ndcg@10']:.4f}")
+        fused = [weighted_sum([lexical, run], [1 - weight, weight]) for run in (semantic, by_teacher)]
+        scores = [retrieval_metrics(run, loaded.qrels)["ndcg@10"] for run in fused]
+        click.echo(f"{weight:.1f}  {scores[0]:.4f}  {scores[1]:.4f}")
 
 
 if __name__ == "__main__":

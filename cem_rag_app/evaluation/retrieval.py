@@ -22,6 +22,9 @@ DOCUMENT_BLOCK = 65_536
 Scores = dict[str, dict[str, float]]
 """Query id -> document id -> score."""
 
+Bounds = NDArray[np.int64]
+"""(n + 1,): document ``i`` has the chunks ``bounds[i]:bounds[i + 1]``."""
+
 
 class DocumentEncoder(Protocol):
     """What is evaluated. Text models open the document; CEM reads its compressed bytes; the evaluator cannot tell."""
@@ -32,6 +35,18 @@ class DocumentEncoder(Protocol):
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         """Return vectors of queries, which are always text (I4), shape (n, d), float32, unit rows."""
+        ...
+
+
+class ChunkEncoder(Protocol):
+    """What is evaluated where a document is as near as its nearest chunk. Ids and vectors, here too."""
+
+    def encode_corpus_chunks(self, corpus_ids: Sequence[str]) -> tuple[FloatArray, Bounds]:
+        """Return vectors of all chunks, shape (m, d), float32, unit rows, and where each document's lie."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        """Return vectors of queries, shape (n, d), float32, unit rows."""
         ...
 
 
@@ -57,6 +72,33 @@ def search(
         scores, places = best(questions[start : start + QUERY_BLOCK], documents, depth)
         for row, query in enumerate(query_ids[start : start + QUERY_BLOCK]):
             run[query] = {corpus_ids[p]: float(s) for s, p in zip(scores[row], places[row], strict=True)}
+    return run
+
+
+def search_chunks(
+    encoder: ChunkEncoder, corpus_ids: Sequence[str], queries: Mapping[str, str], *, depth: int = DEPTH
+) -> Scores:
+    """Rank the corpus for every query by each document's best chunk, exactly.
+
+    Args:
+        encoder: vectors of the chunks of corpus ids and of query texts.
+        corpus_ids: every document that can be found; each has at least one chunk.
+        queries: query id to text.
+        depth: documents kept for each query.
+
+    Returns:
+        The best ``depth`` documents of each query, each with the score of its best chunk.
+    """
+    query_ids = list(queries)
+    questions = encoder.encode_queries([queries[query] for query in query_ids])
+    chunks, bounds = encoder.encode_corpus_chunks(corpus_ids)
+    run: Scores = {}
+    for start in range(0, len(query_ids), QUERY_BLOCK):
+        products = questions[start : start + QUERY_BLOCK] @ chunks.T
+        nearest = np.maximum.reduceat(products, bounds[:-1], axis=1)
+        places = np.argsort(-nearest, axis=1, kind="stable")[:, :depth]
+        for row, query in enumerate(query_ids[start : start + QUERY_BLOCK]):
+            run[query] = {corpus_ids[place]: float(nearest[row, place]) for place in places[row]}
     return run
 
 

@@ -16,7 +16,13 @@ _HAN_SHARE = 0.15
 
 
 def load_teacher(
-    name: str, *, device: str = "cpu", api_key: str | None = None, base_url: str | None = None
+    name: str,
+    *,
+    device: str = "cpu",
+    api_key: str | None = None,
+    base_url: str | None = None,
+    batch_size: int | None = None,
+    bfloat16: bool = False,
 ) -> IdentifiedEncoder:
     """Return the text encoder of that name; nothing heavy happens before its first encode.
 
@@ -26,6 +32,8 @@ def load_teacher(
         device: torch device of the encoders that use torch.
         api_key: key for ``gemini``.
         base_url: another address of the Gemini API.
+        batch_size: texts a forward pass, of the encoders that use torch; None: the encoder's own.
+        bfloat16: run ``minilm-en`` in bfloat16; the others do not know it.
 
     Raises:
         SettingsError: no encoder has that name.
@@ -39,7 +47,7 @@ def load_teacher(
     if name == MINILM_EN:
         from cem_rag_app.cem.teachers.minilm import MiniLmEncoder
 
-        return MiniLmEncoder(device=device)
+        return MiniLmEncoder(device=device, batch_size=batch_size or 32, bfloat16=bfloat16)
     if name == GEMINI:
         from cem_rag_app.cem.teachers.gemini import GeminiEncoder
 
@@ -47,7 +55,7 @@ def load_teacher(
     if kind == SENTENCE_TRANSFORMERS:
         from cem_rag_app.cem.teachers.sentence import DEFAULT_MODEL, SentenceEncoder
 
-        return SentenceEncoder(rest or DEFAULT_MODEL, device=device)
+        return SentenceEncoder(rest or DEFAULT_MODEL, device=device, batch_size=batch_size or 16)
     raise SettingsError(
         f"No text encoder is called {name!r}.",
         remedy="Use embedded-zh, minilm-en, sentence-transformers:PATH_OR_NAME or gemini.",

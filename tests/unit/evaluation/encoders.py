@@ -37,7 +37,8 @@ class BagOfBytes:
     teacher = "bag-of-terms"
     dimension = DIMENSION
 
-    def __init__(self) -> None:
+    def __init__(self, view: str = "symbols") -> None:
+        self.view = view
         self.seen: list[bytes] = []
 
     def encode(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
