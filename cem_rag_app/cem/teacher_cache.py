@@ -106,6 +106,22 @@ class TeacherCache:
             if progress is not None:
                 progress(min(start + block, len(missing)), len(missing))
 
+    def locate(self, texts: Sequence[str], *, block: int = 4096) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+        """Where the vectors of ``texts`` lie, for corpora whose vectors should not all be in memory.
+
+        Returns:
+            ``(rows stored, dimension)`` memory-mapped, nearly unit rows, and the ``(n,)`` row of each text.
+
+        Raises:
+            MemoryCorruptError: a stored row does not have the checksum it was written with.
+            KeyError: a text has no vector; `fill` first.
+        """
+        rows = np.array([self._row_of[_key(text)] for text in texts], dtype=np.int64)
+        stored = self._stored()
+        for start in range(0, rows.size, block):
+            self._verify(stored, rows[start : start + block].tolist())
+        return stored, rows
+
     def _append(self, keys: list[bytes], vectors: FloatArray) -> None:
         rows = np.ascontiguousarray(vectors, dtype="<f2")
         checks = [zlib.crc32(row.tobytes()) for row in rows]
@@ -122,7 +138,16 @@ class TeacherCache:
     def _read(self, rows: list[int]) -> FloatArray:
         if not rows:
             return np.empty((0, self._teacher.dimension), dtype=np.float32)
-        stored = np.memmap(self._vectors, dtype="<f2", mode="r", shape=(len(self._check), self._teacher.dimension))
+        return unit_rows(self._verify(self._stored(), rows).astype(np.float32))
+
+    def _stored(self) -> NDArray[np.float16]:
+        shape = (len(self._check), self._teacher.dimension)
+        if not self._check:
+            return np.empty(shape, dtype="<f2")
+        return np.memmap(self._vectors, dtype="<f2", mode="r", shape=shape)
+
+    def _verify(self, stored: NDArray[np.float16], rows: list[int]) -> NDArray[np.float16]:
+        """The rows, after a look at their checksums."""
         found: NDArray[np.float16] = np.asarray(stored[rows])
         for row, vector in zip(rows, found, strict=True):
             if zlib.crc32(vector.tobytes()) != self._check[row]:
@@ -130,7 +155,7 @@ class TeacherCache:
                     f"Row {row} of {self._vectors} is damaged.",
                     remedy=f"Delete {self.folder}; the vectors are computed again.",
                 )
-        return unit_rows(found.astype(np.float32))
+        return found
 
     def _claim(self, space: str) -> None:
         path = self.folder / "space.json"

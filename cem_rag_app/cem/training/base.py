@@ -64,6 +64,10 @@ class Trainable(Protocol):
         """What would be shipped, rounding included. The loop may call it while the module is on any device."""
         ...
 
+    def record(self) -> dict[str, Any]:
+        """The fields of `CheckpointConfig` that describe the view: ``format`` and its section."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class FrameSet:

@@ -1,78 +1,148 @@
-"""What a training run reads: texts with their teacher's vectors, and held-out query-passage pairs."""
+"""What a training run reads: compressed passages with their teacher's vectors, and held-out query-passage pairs."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cem_rag_app.cem.teacher_cache import TeacherCache
-from cem_rag_app.cem.teachers.base import TextEncoder
+from cem_rag_app.cem.teachers.base import IdentifiedEncoder, unit_rows
+from cem_rag_app.cem.training.base import FrameSet, Rows, Tell
+from cem_rag_app.cem.training.config import TrainingConfig
 from cem_rag_app.errors import DimensionError, EmptyInputError
 from cem_rag_app.schema import FloatArray
+from cem_rag_app.zpkg.compress import Compressor
+from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary, train_dictionary
 
-if TYPE_CHECKING:
-    from cem_rag_app.cem.training.config import TrainingConfig
+_BLOCK = 4096
+_DICTIONARY_SAMPLES = 40_000
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """The teacher's vectors of passages, left where they are stored.
+
+    Attributes:
+        stored: (m, d) float16 or float32, usually memory-mapped.
+        rows: (n,) int64, the row of each passage.
+    """
+
+    stored: NDArray[Any]
+    rows: Rows
+
+    def __len__(self) -> int:
+        """Number of passages."""
+        return int(self.rows.size)
+
+    def take(self, passages: Rows | slice) -> FloatArray:
+        """Vectors of some passages: ``(k, d)`` float32, unit rows."""
+        return unit_rows(np.asarray(self.stored[self.rows[passages]], dtype=np.float32))
+
+    def only(self, passages: Rows | slice) -> Targets:
+        """The same vectors for some of the passages."""
+        return Targets(self.stored, self.rows[passages])
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Texts and what the teacher says of them.
+    """Passages as text and as frames, and what the teacher says of them.
 
     Attributes:
-        corpus: every text there is, for counting features.
-        texts: those to train on.
-        targets: (n, d) float32, the teacher's vectors of them.
-        held_texts: kept for measuring.
+        corpus: every text there is, for counting what is frequent.
+        frames: of the passages to train on.
+        targets: the teacher's vectors of these.
+        held: frames kept for measuring.
         held_targets: (h, d) float32.
-        pair_queries: (p, d) float32, the teacher's vectors of the queries of held-out pairs; may be empty.
-        pair_passages: the passages that answer them, in the same order.
+        pairs: frames of the passages that answer the held-out queries; may be empty.
+        pair_queries: (p, d) float32, the teacher's vectors of the queries, in the order of ``pairs``.
         pair_targets: (p, d) float32, the teacher's vectors of the passages.
+        cache: for what else the teacher is asked.
     """
 
     corpus: Sequence[str]
-    texts: Sequence[str]
-    targets: FloatArray
-    held_texts: Sequence[str]
+    frames: FrameSet
+    targets: Targets
+    held: FrameSet
     held_targets: FloatArray
+    pairs: FrameSet
     pair_queries: FloatArray
-    pair_passages: Sequence[str]
     pair_targets: FloatArray
+    cache: TeacherCache
 
-    @classmethod
-    def split(
-        cls,
-        corpus: list[str],
-        texts: list[str],
-        targets: FloatArray,
-        pairs: Path | None,
-        cache: TeacherCache,
-        teacher: TextEncoder,
-        held_out: int,
-        held_out_pairs: int,
-    ) -> TrainingData:
-        """Hold out the last texts, and the pairs with every text that contains one of their passages."""
-        queries, passages = read_pairs(pairs, held_out_pairs) if pairs is not None else ([], [])
-        hidden = set(passages)
-        keep = [number for number, text in enumerate(texts) if text not in hidden]
-        texts = [texts[number] for number in keep]
-        targets = targets[keep]
-        cut = len(texts) - held_out
-        nothing = np.zeros((0, teacher.dimension), dtype=np.float32)
-        return cls(
-            corpus=corpus,
-            texts=texts[:cut],
-            targets=targets[:cut],
-            held_texts=texts[cut:],
-            held_targets=targets[cut:],
-            pair_queries=teacher.encode_queries(queries) if queries else nothing,
-            pair_passages=passages,
-            pair_targets=cache.encode(passages) if passages else nothing,
+    @property
+    def dimension(self) -> int:
+        """Width of the teacher's vectors."""
+        return int(self.held_targets.shape[1])
+
+    @cached_property
+    def digest(self) -> str:
+        """Fingerprint of everything that is trained on and measured with, bytes and order."""
+        state = hashlib.blake2b(digest_size=16)
+        for frames in (self.frames, self.held, self.pairs):
+            for dictionary in frames.dictionaries:
+                state.update(dictionary.digest.encode())
+            state.update(frames.dictionary_of.tobytes())
+            for frame in frames.frames:
+                state.update(len(frame).to_bytes(4, "little"))
+                state.update(frame)
+        for start in range(0, len(self.targets), _BLOCK):
+            state.update(self.targets.take(slice(start, start + _BLOCK)).tobytes())
+        for vectors in (self.held_targets, self.pair_queries, self.pair_targets):
+            state.update(vectors.tobytes())
+        return state.hexdigest()
+
+
+def gather(config: TrainingConfig, teacher: IdentifiedEncoder, tell: Tell) -> TrainingData:
+    """Read the texts and their teacher's vectors, hold some out, and compress them.
+
+    The last passages are held out, and so is every passage that answers one of the pairs. What the teacher is asked is
+    kept in ``config.cache``, queries too.
+
+    Raises:
+        EmptyInputError: too few passages.
+        DimensionError: the vectors given are not the teacher's.
+    """
+    folder = config.cache or config.output / "teacher-cache"
+    cache = TeacherCache(folder, teacher)
+    tell(0, 0, "reading texts")
+    texts = read_texts(config.texts, config.limit)
+    corpus = [text for text in texts if text]
+    queries, passages = ([], []) if config.pairs is None else read_pairs(config.pairs, config)
+    texts, targets = _taught(config, texts, cache, teacher, tell)
+    hidden = set(passages)
+    kept = np.array([number for number, text in enumerate(texts) if text not in hidden], dtype=np.int64)
+    texts = [texts[number] for number in kept]
+    if len(texts) < 2 * config.held_out:
+        raise EmptyInputError(
+            f"{len(texts)} passages are too few to hold {config.held_out} of them out.",
+            file=config.texts,
+            remedy="Give more passages, or a smaller held_out.",
         )
+    targets = targets.only(kept)
+    cut = len(texts) - config.held_out
+    dictionaries = _dictionaries(config, texts[:cut])
+    nothing = np.zeros((0, teacher.dimension), dtype=np.float32)
+    return TrainingData(
+        corpus=corpus,
+        frames=compress(texts[:cut], dictionaries, config.level, tell),
+        targets=targets.only(slice(cut)),
+        held=compress(texts[cut:], dictionaries[:1], config.level),
+        held_targets=targets.take(slice(cut, None)),
+        pairs=compress(passages, dictionaries[:1], config.level),
+        pair_queries=TeacherCache(folder, teacher, side="query").encode(queries) if queries else nothing,
+        pair_targets=cache.encode(passages) if passages else nothing,
+        cache=cache,
+    )
 
 
 def read_texts(path: Path, limit: int = 0) -> list[str]:
@@ -89,10 +159,17 @@ def read_texts(path: Path, limit: int = 0) -> list[str]:
     return lines[:limit] if limit else lines
 
 
-def read_pairs(path: Path, count: int) -> tuple[list[str], list[str]]:
-    """Read every n-th pair, so that ``count`` are spread over the file; one pair a query and a passage."""
+def read_pairs(path: Path, config: TrainingConfig) -> tuple[list[str], list[str]]:
+    """Read every n-th pair of the kinds wanted, spread over the file; no query and no passage comes twice.
+
+    Raises:
+        EmptyInputError: there is none of these kinds.
+    """
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
-    rows = [row for row in rows if len(row) == 3]
+    rows = [row for row in rows if len(row) == 3 and (not config.pair_kinds or row[0] in config.pair_kinds)]
+    if not rows:
+        raise EmptyInputError("There are no pairs of the kinds wanted.", file=path, remedy="Name other --pairs.")
+    count = config.held_out_pairs
     queries: list[str] = []
     passages: list[str] = []
     seen: set[str] = set()
@@ -104,42 +181,52 @@ def read_pairs(path: Path, count: int) -> tuple[list[str], list[str]]:
     return queries, passages
 
 
-def ranking_score(queries: FloatArray, passages: FloatArray) -> float:
-    """Mean nDCG@10 where query ``i`` has the one relevant passage ``i``: ``1 / log2(1 + rank)`` up to rank 10."""
-    similarity = queries @ passages.T
-    ranks = (similarity > similarity.diagonal()[:, None]).sum(axis=1) + 1
-    return float(np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0).mean())
+def compress(
+    texts: Sequence[str], dictionaries: Sequence[Dictionary], level: int, tell: Tell | None = None
+) -> FrameSet:
+    """Compress texts on every core, a share with each dictionary."""
+    frames: list[bytes] = []
+    of = (np.arange(len(texts)) * len(dictionaries) // max(1, len(texts))).astype(np.uint8)
+    compressors = [Compressor(dictionary, level) for dictionary in dictionaries]
+
+    def block(start: int) -> list[bytes]:
+        end = min(start + _BLOCK, len(texts))
+        return [compressors[of[row]].compress(texts[row].encode()) for row in range(start, end)]
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for part in pool.map(block, range(0, len(texts), _BLOCK)):
+            frames += part
+            if tell is not None:
+                tell(len(frames), len(texts), "compressing")
+    return FrameSet(frames, dictionaries, of)
 
 
-def gather(
-    config: TrainingConfig, cache: TeacherCache, teacher: TextEncoder, tell: Callable[[int, int, str], None]
-) -> TrainingData:
-    """Read the texts and their teacher's vectors, from a file or from the teacher, and hold some out.
+def _dictionaries(config: TrainingConfig, texts: Sequence[str]) -> list[Dictionary]:
+    step = max(1, len(texts) // _DICTIONARY_SAMPLES)
+    return [
+        general_dictionary(config.language)
+        if kind == "general"
+        else train_dictionary([text.encode() for text in texts[::step]])
+        for kind in config.dictionaries
+    ]
 
-    Raises:
-        EmptyInputError: too few passages.
-        DimensionError: the vectors given are not the teacher's.
-    """
-    texts = read_texts(config.texts, config.limit)
-    corpus = [text for text in texts if text]
-    if config.vectors is not None:
-        vectors = np.load(config.vectors, mmap_mode="r")
-        if vectors.ndim != 2 or vectors.shape[1] != teacher.dimension:
-            raise DimensionError(f"{config.vectors} holds no vectors of {config.teacher}.", remedy="Name another file.")
-        texts = texts[: len(vectors)]
-        targets = np.asarray(vectors[: len(texts)], dtype=np.float32)
-        # A file that is still being filled ends in zeros.
-        filled = np.flatnonzero(np.abs(targets).max(axis=1) > 0)
-        texts, targets = [texts[row] for row in filled], targets[filled]
-    else:
-        texts = corpus
-        targets = cache.encode(texts, progress=lambda done, total: tell(done, total, "asking the teacher"))
-    if len(texts) < 2 * config.held_out:
-        raise EmptyInputError(
-            f"{len(texts)} passages are too few to hold {config.held_out} of them out.",
-            file=config.texts,
-            remedy="Give more passages, or a smaller held_out.",
-        )
-    return TrainingData.split(
-        corpus, texts, targets, config.pairs, cache, teacher, config.held_out, config.held_out_pairs
-    )
+
+def _taught(
+    config: TrainingConfig, texts: list[str], cache: TeacherCache, teacher: IdentifiedEncoder, tell: Tell
+) -> tuple[list[str], Targets]:
+    """The texts that have vectors, or all after asking the teacher, and where their vectors lie."""
+    if config.vectors is None:
+        texts = [text for text in texts if text]
+        cache.fill(texts, progress=lambda done, total: tell(done, total, "asking the teacher"))
+        return texts, Targets(*cache.locate(texts))
+    vectors = np.load(config.vectors, mmap_mode="r")
+    if vectors.ndim != 2 or vectors.shape[1] != teacher.dimension:
+        raise DimensionError(f"{config.vectors} holds no vectors of {config.teacher}.", remedy="Name another file.")
+    # A file that is still being filled ends in zeros.
+    rows = np.flatnonzero(np.concatenate(list(_filled(vectors[: len(texts)]))))
+    return [texts[row] for row in rows], Targets(vectors, rows)
+
+
+def _filled(vectors: NDArray[Any]) -> Iterable[NDArray[np.bool_]]:
+    for start in range(0, max(1, len(vectors)), _BLOCK):
+        yield np.any(vectors[start : start + _BLOCK], axis=1)

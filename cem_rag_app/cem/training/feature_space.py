@@ -14,7 +14,7 @@ from cem_rag_app.cem.training.vocabulary import choose_tokens, choose_vocabulary
 from cem_rag_app.schema import FloatArray
 
 if TYPE_CHECKING:
-    from cem_rag_app.cem.training.config import TrainingConfig
+    from cem_rag_app.cem.training.config import NgramConfig
 
 _COMMON_SHARE = 0.02
 """A feature in this share of the chunks starts with half the weight of a rare one."""
@@ -39,7 +39,7 @@ class FeatureSpace:
     importance: FloatArray
 
 
-def word_space(config: TrainingConfig, texts: Sequence[str]) -> FeatureSpace:
+def word_space(config: NgramConfig, texts: Sequence[str]) -> FeatureSpace:
     """Words, word pairs and buckets, for languages that write blanks."""
     vocabulary = choose_vocabulary(texts, words=config.words, pairs=config.word_pairs)
     features = FeatureConfig(
@@ -58,7 +58,7 @@ def word_space(config: TrainingConfig, texts: Sequence[str]) -> FeatureSpace:
     )
 
 
-def token_space(config: TrainingConfig, texts: Sequence[str]) -> FeatureSpace:
+def token_space(config: NgramConfig, texts: Sequence[str]) -> FeatureSpace:
     """Character n-grams, for Chinese."""
     from cem_rag_app.cem.teachers.embedded_zh import EmbeddedZhEncoder
 
