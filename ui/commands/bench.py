@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -104,29 +104,94 @@ def _packs(
 )
 @click.option("-n", "count", default=1_000, show_default=True, type=click.IntRange(1), help="Chunks at most.")
 @click.option("--encoder", "--teacher", default="auto", show_default=True, help="Text encoder; auto goes by language.")
+@click.option(
+    "--student",
+    "students",
+    multiple=True,
+    metavar="DIR",
+    help="Checkpoint, a folder or a shipped name; may be given several times.  [default: all that ship]",
+)
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="Of which the best counts.")
+@click.option("--brief", is_flag=True, help="Only whole batches and single chunks; no parts, threads and growth.")
+@click.option("--device", help="torch device of the text encoder.  [default: cpu, or CEM_RAG_DEVICE]")
+@click.option(
+    "--batch",
+    "batches",
+    multiple=True,
+    type=click.IntRange(1, 65_536),
+    help="Time batches of this size and count the bytes that cross to the device; may be given several times.  "
+    "[default: none on cpu, else 1, 4, 16 ... 4096]",
+)
 @json_option
-def encode(corpus: Path, count: int, encoder: str, as_json: bool) -> None:
+def encode(
+    corpus: Path,
+    count: int,
+    encoder: str,
+    students: tuple[str, ...],
+    rounds: int,
+    brief: bool,
+    device: str | None,
+    batches: tuple[int, ...],
+    as_json: bool,
+) -> None:
     """Count chunks a second: the text encoder on text, CEM on compressed bytes."""
     from cem_rag_app.cem.teachers.registry import choose_teacher
-    from cem_rag_app.evaluation.benches import bench_encode
-    from ui.app import encoder_pair, text_encoder
+    from cem_rag_app.evaluation.bench_encode import BATCHES, EncodeBench
+    from cem_rag_app.evaluation.contenders import load_students, with_bfloat16
+    from cem_rag_app.evaluation.timing import Stopwatch
+    from ui.app import text_encoder
 
-    settings = settings_for()
+    settings = settings_for(device=device)
     texts = _chunks(corpus, settings.pack.chunk_target, count)
     name = choose_teacher(texts[:200]) if encoder == "auto" else encoder
-    report = bench_encode(
+    sizes = batches or (() if settings.device == "cpu" else BATCHES)
+    measured = EncodeBench(
         texts,
-        teacher=text_encoder(settings, name),
-        student=encoder_pair(settings, name).document,
+        students=load_students(name, students),
+        teachers=with_bfloat16(text_encoder(settings, name), device=settings.device),
         pack=settings.pack,
+        watch=Stopwatch(rounds),
     )
+    parts = [measured.headline]
+    if not brief:
+        parts += [measured.threads, measured.by_length, measured.by_sequences]
+    if sizes:
+        parts.append(lambda: measured.by_batch(sizes))
+    found = []
+    for number, part in enumerate(parts, start=1):
+        note(f"{len(texts):,} chunks, part {number} of {len(parts)} ...")
+        found.append(part())
+    report = measured.report(*found)
+    print_report(report, as_json=as_json, lines=lambda: _encode_lines(report.metrics))
 
-    def lines() -> Iterator[str]:
-        for system, speed in report.metrics["chunks_per_second"].items():
-            yield f"{system:20}{speed:12,.1f} chunks/s"
-        yield f"{'speedup':20}{report.metrics['speedup']:12,.1f} times"
 
-    print_report(report, as_json=as_json, lines=lines)
+def _encode_lines(metrics: dict[str, Any]) -> Iterator[str]:
+    """The tables a person reads."""
+    yield f"{'chunks a second':28}{'best':>12}{'median':>12}"
+    for system, speed in metrics["chunks_per_second"].items():
+        yield f"{system:28}{speed:12,.1f}{metrics['chunks_per_second_median'][system]:12,.1f}"
+    for suffix, against in (("", "teacher"), ("_bfloat16", "teacher in bfloat16")):
+        for system, times in metrics.get(f"speedups{suffix}", {}).items():
+            yield f"{system:28}{times:12,.1f} times the {against}"
+    if "threads" in metrics:
+        yield f"\n{'chunks a second, by threads':28}" + "".join(f"{n:>12}" for n in metrics["threads"]["parser"])
+        for system, parts in metrics["threads"].items():
+            rows = {system: parts} if system == "parser" else {f"{system}, {part}": parts[part] for part in parts}
+            for label, speeds in rows.items():
+                yield f"{label:28}" + "".join(f"{speed:12,.0f}" for speed in speeds.values())
+    for key, label in (("by_length", "by length"), ("by_sequences", "by sequences"), ("by_batch", "by batch")):
+        if key in metrics:
+            yield f"\nchunks a second, {label}"
+            for row in metrics[key]:
+                yield "  ".join(f"{name} {_figure(value)}" for name, value in row.items())
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, dict):
+        return (
+            f"{value['chunks_per_second']:,.0f} ({value['bytes_there']:,.0f} B there, {value['bytes_back']:,.0f} back)"
+        )
+    return f"{value:,.0f}" if isinstance(value, float) else str(value)
 
 
 def _chunks(corpus: Path, target: int, count: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,4 +40,20 @@ class Student(Protocol):
 
     def tensors(self) -> Tensors:
         """Everything that is saved of it, as contiguous arrays."""
+        ...
+
+
+@runtime_checkable
+class StagedStudent(Protocol):
+    """A student whose two halves can be asked apart, so that each can be timed.
+
+    ``embed_frames(frames, dictionary)`` is ``embed(read(frames, dictionary))``.
+    """
+
+    def read(self, frames: Sequence[bytes], dictionary: Dictionary) -> Any:
+        """Parse frames into what the model is given of them."""
+        ...
+
+    def embed(self, read: Any) -> FloatArray:
+        """Run the model on it: ``(n, dimension)`` float32, unit rows."""
         ...

@@ -87,7 +87,15 @@ class NgramStudent:
 
     def embed_frames(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
         """Embed frames, see `Student.embed_frames`."""
-        return self.weights.embed(self.reader.read(list(frames), shared_tables(dictionary)))
+        return self.embed(self.read(frames, dictionary))
+
+    def read(self, frames: Sequence[bytes], dictionary: Dictionary) -> FeatureCounts:
+        """Parse frames and count their features."""
+        return self.reader.read(list(frames), shared_tables(dictionary))
+
+    def embed(self, read: FeatureCounts) -> FloatArray:
+        """Run the model on counted features."""
+        return self.weights.embed(read)
 
     def tensors(self) -> Tensors:
         """The vocabulary's hashes and the weights; small matrices as float16."""
