@@ -29,6 +29,9 @@ from cem_rag_app.cem.training.state import Position, load_state, remove_state, s
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+_DRAW_EVERY = 20.0
+"""Seconds between two pictures of the curves; the last one is always drawn."""
+
 Keep = Callable[[Student, int, dict[str, float]], None]
 """Called with the student of an epoch that is better than all before, the epoch and its measures."""
 
@@ -99,6 +102,7 @@ class _Run:
         self.log = MetricsLog(self.folder / METRICS, self.position.log_bytes) if self.main else None
         self.order = np.empty(0, dtype=np.int64)
         self.order_epoch = -1
+        self.drawn = time.monotonic()
 
     def finish(self) -> Outcome:
         """Run to the end."""
@@ -203,7 +207,9 @@ class _Run:
             if position.best_epoch < 0 or deciding(metrics) > deciding(position.best):
                 position.best_epoch, position.best = epoch, metrics
                 self.keep(student, epoch, metrics)
-            draw_curves(self.folder / METRICS, self.folder)
+            if epoch == self.plan.epochs or time.monotonic() - self.drawn > _DRAW_EVERY:
+                draw_curves(self.folder / METRICS, self.folder)
+                self.drawn = time.monotonic()
         position.measured = epoch
         position.total = 0.0
         self.accelerator.wait_for_everyone()

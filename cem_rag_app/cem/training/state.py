@@ -58,18 +58,13 @@ def save_state(
     from safetensors.torch import save
 
     tensors = _collect(module, optimizer)
-    facts = {
-        "version": _VERSION,
-        "torch": torch.__version__,
-        "checksum": _checksum(tensors),
-        "position": asdict(position),
-        "identity": dict(identity),
-    }
+    run = json.dumps({"position": asdict(position), "identity": dict(identity)})
+    metadata = {"version": str(_VERSION), "run": run, "checksum": str(_checksum(tensors, run))}
     path = folder / STATE
     with full_disk_named(path, safe="the state before is still whole"):
         file = create_temporary(folder, suffix=".state.tmp")
         try:
-            file.write(save(tensors, metadata={"run": json.dumps(facts)}))
+            file.write(save(tensors, metadata=metadata))
             publish(file, path)
         finally:
             discard(file)
@@ -88,17 +83,18 @@ def load_state(folder: Path, module: nn.Module, optimizer: Optimizer, identity: 
         raise CheckpointError(f"There is no {STATE} in {folder} to go on from.", remedy="Train without --resume.")
     try:
         with safe_open(path, framework="pt") as file:
-            facts: dict[str, Any] = json.loads(file.metadata()["run"])
+            metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        version, checksum, its_identity = facts["version"], facts["checksum"], facts["identity"]
-        position = Position(**facts["position"])
+        version, checksum = metadata["version"], metadata["checksum"]
+        run: dict[str, Any] = json.loads(metadata["run"])
+        position = Position(**run["position"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}).", remedy=_AGAIN) from error
-    if version != _VERSION:
+    if version != str(_VERSION):
         raise CheckpointError(f"{path} has version {version}; this release goes on from {_VERSION}.", remedy=_AGAIN)
-    _compare(path, its_identity, identity)
-    if checksum != _checksum(tensors):
+    if checksum != str(_checksum(tensors, metadata["run"])):
         raise CheckpointError(f"{path} is damaged: its checksum is another.", remedy=_AGAIN)
+    _compare(path, run["identity"], identity)
     _restore(path, tensors, module, optimizer)
     return position
 
@@ -160,8 +156,8 @@ def _restore(path: Path, tensors: dict[str, Tensor], module: nn.Module, optimize
     optimizer.load_state_dict({"state": means, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> int:
-    value = 0
+def _checksum(tensors: Mapping[str, Tensor], run: str) -> int:
+    value = zlib.crc32(run.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         value = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), value)
