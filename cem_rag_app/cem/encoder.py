@@ -42,6 +42,7 @@ class CompressedEncoder:
         self.teacher = checkpoint.config.teacher
         self.dimension = checkpoint.config.dimension
         self.view: View = checkpoint.config.view
+        self.fingerprint = checkpoint.config.weights_sha256[:16]
 
     @classmethod
     def from_pretrained(cls, path_or_shipped_name: str | Path) -> CompressedEncoder:

@@ -66,7 +66,7 @@ def load_beir(folder: Path) -> Collection:
     corpus = {item.mem_id: item.text for item in read_documents(folder)}
     queries_file = folder / "queries.jsonl"
     queries: dict[str, str] = {}
-    for number, record in _json_lines(queries_file):
+    for number, record in json_lines(queries_file):
         identifier, text = record.get("_id", record.get("id")), record.get("text")
         if not isinstance(identifier, str | int) or not isinstance(text, str):
             raise MalformedLineError("The line has no _id or no text.", file=queries_file, line=number)
@@ -116,11 +116,11 @@ def load_madial(folder: Path) -> Collection:
     A query is the last eight turns before the (first) test turn, each with its speaker: memories name people too.
     """
     corpus: dict[str, str] = {}
-    for _, record in _json_lines(folder / "MADial-Bench-zh-memory.json"):
+    for _, record in json_lines(folder / "MADial-Bench-zh-memory.json"):
         corpus |= {str(key): memory["event"] for key, memory in record.items()}
     queries: dict[str, str] = {}
     qrels: dict[str, dict[str, int]] = {}
-    for _, record in _json_lines(folder / "MADial-Bench-zh-dialogue.json"):
+    for _, record in json_lines(folder / "MADial-Bench-zh-dialogue.json"):
         identifier = str(record["id"])
         turns = record["dialogue"][: record["test-turn"][0]]
         spoken = [_spoken(turn) for turn in turns if not turn.startswith("<BOD>")]
@@ -173,7 +173,8 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8-sig").splitlines()
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a JSON-lines file with their line numbers; blank lines are passed over."""
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue

@@ -79,10 +79,7 @@ def pack_run(
     Returns:
         The ranking, and what a report's settings say: sizes, level, how documents were read.
     """
-    view = getattr(student, "view", "symbols")
-    if view == "frame":
-        # Entropy-coded bytes mean something under one dictionary alone: the shipped one that it was trained with.
-        pack = pack.model_copy(update={"own_dictionary_from": 1 << 62})
+    pack = frame_settings(student, pack)
     ids = list(collection.corpus)
     with tempfile.TemporaryDirectory(prefix="cem-rag-eval-") as folder:
         packed = pack_corpus(collection.corpus, Path(folder) / "corpus.zpkg", pack, chunk_target=reading.cut)
@@ -91,10 +88,24 @@ def pack_run(
         run = look(documents, ids, collection.queries)
     facts = {
         "checkpoint": student.name,
-        "view": view,
+        "view": view_of(student),
         **reading.facts(),
         "text_bytes": packed.text_bytes,
         "pack_bytes": packed.pack_bytes,
         "level": pack.level,
     }
     return run, facts
+
+
+def view_of(student: FrameEncoder) -> str:
+    """Return how a student looks at a frame; a text baseline in its place looks at none."""
+    return str(getattr(student, "view", ""))
+
+
+def frame_settings(student: FrameEncoder, pack: PackSettings) -> PackSettings:
+    """Return the settings of the pack a student is given.
+
+    The view ``frame`` reads entropy-coded bytes, which mean something under one dictionary alone: it always gets the
+    shipped one, which it was trained with. The other views read any.
+    """
+    return pack.model_copy(update={"own_dictionary_from": 1 << 62}) if view_of(student) == "frame" else pack

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FUSIONS = {
     "hybrid": {"bm25": 0.6, "cem-symbols": 0.4},
-    "teacher-hybrid": {"bm25": 0.5, "teacher": 0.5},
+    "teacher-hybrid": {"bm25": 0.4, "teacher": 0.6},
 }
 """System -> what it adds up, with the weight of each. Chosen by ``python -m scripts.choose_fusion`` on text that
 nothing is measured on (docs/log/evaluation.md)."""
