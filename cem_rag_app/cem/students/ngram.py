@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cem_rag_app.cem.features import FeatureConfig, FeatureCounts, FeatureReader
 from cem_rag_app.cem.pooling import pool_rows
+from cem_rag_app.cem.product import multiply
 from cem_rag_app.cem.records import CheckpointConfig
 from cem_rag_app.cem.students.base import Tensors, UnfitError
 from cem_rag_app.cem.symbols.tables import shared_tables
@@ -54,12 +55,12 @@ class BagWeights:
         A chunk without a known feature has the vector of ``bias``.
         """
         pooled: FloatArray = pool_rows(features.bounds, features.indices, features.weights, self.table, self.scales)
-        # Chunk by chunk sums and one product a row keep a vector independent of its batch-mates.
+        # Chunk by chunk sums and products row by row keep a vector independent of its batch-mates.
         norms = np.sqrt(np.einsum("ij,ij->i", pooled, pooled))
         pooled /= np.maximum(norms, 1e-12)[:, None]
-        out = (pooled if self.projection is None else pooled @ self.projection) + self.bias
+        out = (pooled if self.projection is None else multiply(pooled, self.projection)) + self.bias
         if self.inner is not None and self.inner_bias is not None and self.outer is not None:
-            out += np.maximum(pooled @ self.inner + self.inner_bias, 0.0) @ self.outer
+            out += multiply(np.maximum(multiply(pooled, self.inner) + self.inner_bias, 0.0), self.outer)
         lengths = np.sqrt(np.einsum("ij,ij->i", out, out))
         silent = lengths < 1e-12
         out /= np.where(silent, 1.0, lengths)[:, None]
