@@ -8,18 +8,21 @@ One folder holds one file set for each *space*: teacher name, revision of its we
     CACHE/<space digest>/space.json     what the vectors are, in words
     CACHE/<space digest>/vectors.f16    rows of `dimension` little-endian float16, append-only
     CACHE/<space digest>/keys.bin       one 20-byte record a row: BLAKE2b-128 of the text, CRC-32 of the row's bytes
+    CACHE/<space digest>/lock           held while a row is appended or a torn one is cut; empty
 
-A row is appended and synced before its record: whatever a kill leaves behind the last whole record is cut at the next
-open. float16 keeps a unit vector to about 3e-4 of its direction, and halves the disk.
+A row is appended and synced before its record: whatever a kill leaves behind the last whole record is cut when the
+cache is next opened or written to. Several processes may use one cache, and each finds what the others have appended
+before it appends itself. float16 keeps a unit vector to about 3e-4 of its direction, and halves the disk.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
@@ -39,7 +42,7 @@ _KEY = 16
 class TeacherCache:
     """A teacher with a memory: `encode` computes only what it has not seen.
 
-    One process writes at a time; the vectors are memory-mapped, so a cache larger than memory is no trouble.
+    Processes take turns in writing; the vectors are memory-mapped, so a cache larger than memory is no trouble.
 
     Args:
         folder: where the caches of all teachers live; made when missing.
@@ -69,7 +72,8 @@ class TeacherCache:
         self._row_bytes = 2 * teacher.dimension
         self._row_of: dict[bytes, int] = {}
         self._check: list[int] = []
-        self._recover()
+        with self._turn():
+            self._recover()
 
     def __len__(self) -> int:
         """Vectors held."""
@@ -125,15 +129,17 @@ class TeacherCache:
     def _append(self, keys: list[bytes], vectors: FloatArray) -> None:
         rows = np.ascontiguousarray(vectors, dtype="<f2")
         checks = [zlib.crc32(row.tobytes()) for row in rows]
-        with self._vectors.open("ab") as file:
-            file.write(rows.tobytes())
-            _sync(file)
-        with self._keys.open("ab") as file:
-            file.write(b"".join(key + check.to_bytes(4, "little") for key, check in zip(keys, checks, strict=True)))
-            _sync(file)
-        for key, check in zip(keys, checks, strict=True):
-            self._row_of[key] = len(self._check)
-            self._check.append(check)
+        with self._turn():
+            self._recover()
+            with self._vectors.open("ab") as file:
+                file.write(rows.tobytes())
+                _sync(file)
+            with self._keys.open("ab") as file:
+                file.write(b"".join(key + check.to_bytes(4, "little") for key, check in zip(keys, checks, strict=True)))
+                _sync(file)
+            for key, check in zip(keys, checks, strict=True):
+                self._row_of[key] = len(self._check)
+                self._check.append(check)
 
     def _read(self, rows: list[int]) -> FloatArray:
         if not rows:
@@ -169,18 +175,29 @@ class TeacherCache:
                 remedy=f"Delete {self.folder}; the vectors are computed again.",
             )
 
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until no other process appends; the operating system lets go of the lock of one that dies."""
+        import fcntl
+
+        with (self.folder / "lock").open("ab") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            yield
+
     def _recover(self) -> None:
-        """Take every row whose record is whole, and cut what a kill left behind it."""
+        """Take every row that is new to this process and whose record is whole; cut what a kill left behind."""
         for path in (self._keys, self._vectors):
             path.touch()
         rows = min(self._keys.stat().st_size // _RECORD, self._vectors.stat().st_size // self._row_bytes)
         os.truncate(self._keys, rows * _RECORD)
         os.truncate(self._vectors, rows * self._row_bytes)
-        records = self._keys.read_bytes()
-        for row in range(rows):
-            record = records[row * _RECORD : (row + 1) * _RECORD]
-            self._row_of[record[:_KEY]] = row
-            self._check.append(int.from_bytes(record[_KEY:], "little"))
+        known = len(self._check)
+        with self._keys.open("rb") as file:
+            file.seek(known * _RECORD)
+            records = file.read()
+        for start in range(0, (rows - known) * _RECORD, _RECORD):
+            self._row_of[records[start : start + _KEY]] = len(self._check)
+            self._check.append(int.from_bytes(records[start + _KEY : start + _RECORD], "little"))
 
 
 def _key(text: str) -> bytes:

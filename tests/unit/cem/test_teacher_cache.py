@@ -156,3 +156,36 @@ def test_a_killed_process_loses_at_most_the_block_it_was_in(tmp_path: Path) -> N
     assert len(cache) == 30
     cache.encode([str(n) for n in range(50)])
     assert teacher.asked == [str(n) for n in range(30, 50)]
+
+
+def test_two_that_write_one_cache_in_turns_serve_one_anothers_vectors(tmp_path: Path) -> None:
+    one, other = TeacherCache(tmp_path, CountingTeacher()), TeacherCache(tmp_path, CountingTeacher())
+    for number in range(6):
+        (one, other)[number % 2].fill([f"{number} {part}" for part in "abc"] + ["both"])
+    texts = [f"{number} {part}" for number in range(6) for part in "abc"] + ["both"]
+    expected = CountingTeacher().encode_documents(texts)
+    for cache in (one, other, TeacherCache(tmp_path, CountingTeacher())):
+        np.testing.assert_allclose(cache.encode(texts), expected, atol=1e-3)
+    assert one.locate(["4 a"])[1].tolist() == other.locate(["4 a"])[1].tolist()
+
+
+def test_processes_that_fill_one_cache_at_once_lose_and_mix_up_nothing(tmp_path: Path) -> None:
+    code = textwrap.dedent(
+        """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        from test_teacher_cache import CountingTeacher
+        from cem_rag_app.cem.teacher_cache import TeacherCache
+        who = sys.argv[3]
+        cache = TeacherCache(sys.argv[2], CountingTeacher())
+        for number in range(40):
+            cache.fill([f"{who} {number} {part}" for part in range(5)], block=2)
+        """
+    )
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
+    processes = [subprocess.Popen([*command, who]) for who in ("one", "two")]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    texts = [f"{who} {number} {part}" for who in ("one", "two") for number in range(40) for part in range(5)]
+    cache = TeacherCache(tmp_path, CountingTeacher())
+    assert all(text in cache for text in texts)
+    np.testing.assert_allclose(cache.encode(texts), CountingTeacher().encode_documents(texts), atol=1e-3)
