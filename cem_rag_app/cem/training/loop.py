@@ -87,7 +87,8 @@ class _Run:
         self.plan = Plan(len(data.frames), config.batch_size, config.epochs, config.seed)
         precision = resolve_precision(config.precision, accelerator.device)
         self.objective = Objective(trainable.module, config.loss, precision)
-        self.wrapped = accelerator.prepare_model(self.objective)
+        alone = accelerator.num_processes == 1  # then wrapping does nothing, and its imports take seconds
+        self.wrapped = self.objective.to(accelerator.device) if alone else accelerator.prepare_model(self.objective)
         self.optimizer = _optimizer(trainable, self.objective, config)
         self.identity = {
             **_choices(config),
