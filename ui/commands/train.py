@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -128,6 +129,8 @@ def cem(
     except KeyboardInterrupt as stop:
         note(str(stop) or "Stopped before the first step.")
         raise
+    if os.environ.get("RANK", "0") != "0":  # several processes were launched, and the first one tells
+        return
     data = {**dataclasses.asdict(report), "checkpoint": str(report.checkpoint)}
 
     def lines() -> Iterator[str]:

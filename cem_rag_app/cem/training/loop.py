@@ -38,7 +38,7 @@ Keep = Callable[[Student, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The epoch that was kept, and what was measured of it."""
+    """The epoch that was kept, and what was measured of it; -1 and nothing in all processes but the first."""
 
     epoch: int
     metrics: dict[str, float]

@@ -88,6 +88,8 @@ def train_cem(
     from cem_rag_app.cem.training.loop import fit
 
     accelerator = start_accelerator(config.device)
+    if not accelerator.is_main_process:
+        tell = _silent
     _check_state(config.output, resume)
     config.output.mkdir(parents=True, exist_ok=True)
     with accelerator.main_process_first():  # the teacher is asked once, by one process
