@@ -28,6 +28,7 @@ BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 GROWTH_TEXTS = 512
 GROWTH_TEACHER_TEXTS = 32
 _BLOCK = 256
+_WARM = 32
 
 Encode = Callable[[Sequence[bytes]], object]
 
@@ -208,6 +209,7 @@ class EncodeBench:
                 "level": self._pack.level,
                 "dictionary_bytes": len(self._packed.dictionary.data),
                 "dictionaries": {name: len(given.dictionary.data) for name, given in self._given.items()},
+                "levels": {name: given.level for name, given in self._given.items()},
                 "text_bytes": sum(map(len, self._chunks)),
                 "frame_bytes": sum(map(len, self._packed.frames)),
             }
@@ -217,10 +219,14 @@ class EncodeBench:
         return Report(metrics={key: value for part in parts for key, value in part.items()}, settings=settings)
 
     def _fit(self, student: FrameEncoder) -> Compressed:
-        """The frames a student is given: the pack's, or where it does not read that dictionary the general one's."""
+        """The frames a student is given: the pack's, else the first that it reads of the general dictionary's."""
         if _reads(student, self._packed):
             return self._packed
-        return Compressed.of(self._chunks, self._general, self._pack.level)
+        general = Compressed.of(self._chunks, self._general, self._pack.level)
+        if _reads(student, general):
+            return general
+        own = getattr(getattr(student, "student", None), "level", self._pack.level)
+        return Compressed.of(self._chunks, self._general, own)
 
     def _halves(self, student: Any, given: Compressed, counts: Sequence[int]) -> dict[str, Any]:
         """``reading`` and ``model`` of a student, by the number of threads."""
@@ -244,7 +250,7 @@ class EncodeBench:
         chunks = cut_evenly(self._chunks, size, GROWTH_TEXTS)
         row: dict[str, Any] = {"bytes": size}
         for name, student in self._students.items():
-            given = Compressed.of(chunks, self._given[name].dictionary, self._pack.level)
+            given = Compressed.of(chunks, self._given[name].dictionary, self._given[name].level)
             row.setdefault("frame_bytes", _mean(given.frames))
             row[name] = round(self._watch.speed(_encode(student, given.dictionary), given.frames).best, 1)
         texts = [chunk.decode(errors="replace") for chunk in chunks[:GROWTH_TEACHER_TEXTS]]
@@ -282,7 +288,7 @@ def _encode(student: FrameEncoder, dictionary: Dictionary) -> Encode:
 
 def _reads(student: FrameEncoder, given: Compressed) -> bool:
     try:
-        student.encode(given.frames[:1], given.dictionary)
+        student.encode(given.frames[:_WARM], given.dictionary)
     except CheckpointError:
         return False
     return True

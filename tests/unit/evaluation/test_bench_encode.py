@@ -16,10 +16,15 @@ from cem_rag_app.evaluation.bench_encode import EncodeBench, cut_evenly
 from cem_rag_app.evaluation.contenders import load_students, with_bfloat16
 from cem_rag_app.evaluation.timing import Stopwatch, count_moved_bytes, in_batches, one_by_one
 from cem_rag_app.schema import FloatArray
+from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary
 from tests.unit.evaluation.encoders import BagOfBytes, BagOfTerms
 
 TEXTS = [f"The dome opened on night {number}, and the wind was quiet." for number in range(40)]
+
+
+FAST = {Compressor(general_dictionary("en"), 1).compress(text.encode()) for text in TEXTS}
+"""The same chunks at level 1, which leaves other frames than level 19."""
 
 
 def half_seconds() -> Callable[[], float]:
@@ -33,9 +38,16 @@ class Particular(BagOfBytes):
 
     name = "particular"
 
+    def __init__(self, level: int = 0) -> None:
+        super().__init__()
+        self.student = self  # an encoder's model says for which level it was trained, if for one alone
+        self.level = level
+
     def encode(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
         if dictionary != general_dictionary("en"):
             raise CheckpointError("another dictionary")
+        if self.level and any(frame not in FAST for frame in frames):
+            raise CheckpointError("another level")
         return super().encode(frames, dictionary)
 
 
@@ -113,6 +125,12 @@ def test_a_student_of_one_dictionary_is_given_frames_of_it_and_left_out_of_the_o
     rows = bench.by_sequences()["by_sequences"]
     assert [row["dictionary"] for row in rows if "cem-frame" in row] == ["general", "general"]
     assert all("cem-ngram" in row for row in rows)
+
+
+def test_a_student_of_one_level_is_given_frames_of_that_level() -> None:
+    bench = EncodeBench(TEXTS, students={"cem-frame": Particular(level=1)}, watch=Stopwatch(1))
+    assert bench.report().settings["cem"]["levels"] == {"cem-frame": 1}
+    bench.headline()
 
 
 def test_growth_with_sequences_is_shown_on_the_same_chunks() -> None:
