@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cem_rag_app.cem.features import CountWeight, FeatureKind
+from cem_rag_app.cem.frame.shape import FrameShape
 
 View = Literal["symbols", "frame", "ngram"]
 """How a student looks at a frame (docs/cem.md)."""
@@ -51,7 +52,6 @@ class SymbolsRecord(BaseModel):
     layers: int = Field(ge=1, le=48)
     heads: int = Field(ge=1, le=64)
     hidden: int = Field(ge=8, le=16384)
-    window: int = Field(ge=1, le=63)
 
 
 class CheckpointConfig(BaseModel):
@@ -68,6 +68,8 @@ class CheckpointConfig(BaseModel):
     """Of ``cem-ngram``."""
     symbols: SymbolsRecord | None = None
     """Of ``cem-symbols``."""
+    frame: FrameShape | None = None
+    """Of ``cem-frame``."""
     compression: CompressionRecord
     weights: Literal["file", "teacher"] = "file"
     """``teacher``: the table is the embedded Chinese encoder's own, and there is no ``model.safetensors``."""

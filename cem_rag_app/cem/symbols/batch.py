@@ -60,6 +60,7 @@ def extract_features(
     sequences = np.empty((limit // MIN_MATCH + 1, 3), dtype=np.int32)
     spans = np.empty((limit + 1, 3), dtype=np.int32)
     found = np.empty(4 * limit + 16, dtype=np.int32)
+    ends = np.empty(limit + 2, dtype=np.int32)
     seen = np.zeros(options[VOCABULARY] + options[BUCKETS] + options[PAIR_BUCKETS], dtype=np.int32)
     bounds = np.zeros(frames + 1, dtype=np.int64)
     indices = np.empty(256 * frames + 1024, dtype=np.int32)
@@ -90,7 +91,7 @@ def extract_features(
         if span_count < 0:
             return span_count, number, bounds, indices[:0], counts[:0]
         if options[KIND] == 0:
-            total = read_words(literals, content, spans, span_count, options, keys, rows, found)
+            total, _ = read_words(literals, content, spans, span_count, options, keys, rows, found, ends)
         else:
             total = read_tokens(literals, content, spans, span_count, options, fold, keys, rows, found)
         if used + total > indices.size:

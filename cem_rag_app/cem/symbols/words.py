@@ -76,7 +76,8 @@ def read_words(
     keys: Integers,
     rows: Table,
     found: Table,
-) -> Integer:
+    ends: Table,
+) -> tuple[Integer, Integer]:
     """Write the rows of the words of one chunk, in order of reading, repeats included.
 
     Args:
@@ -88,11 +89,13 @@ def read_words(
         keys: int64, lookup table, 0 for free slots.
         rows: int32, the rows the keys stand for.
         found: int32, at least 4 entries for each byte the chunk stands for; overwritten.
+        ends: int32, at least one entry for each byte and one more; overwritten: where in ``found`` each word ends.
 
     Returns:
-        How many entries of ``found`` were written.
+        How many entries of ``found`` and of ``ends`` were written.
     """
     count: Integer = 0
+    words: Integer = 0
     word: Integer = np.int64(WORD_SEED)
     letters = 0
     before: Integer = np.int64(0)
@@ -126,6 +129,8 @@ def read_words(
                 continue
             if letters > 0:
                 count = _end_word(word, before, pieces, piece_count, options, keys, rows, found, count)
+                ends[words] = count
+                words += 1
                 before = word
                 word = np.int64(WORD_SEED)
                 letters = 0
@@ -134,8 +139,10 @@ def read_words(
             if kind == IDEOGRAPH:
                 word = mix(word, folded)
                 count = _end_word(word, before, pieces, 0, options, keys, rows, found, count)
+                ends[words] = count
+                words += 1
                 before = word
                 word = np.int64(WORD_SEED)
             elif kind == BREAK:
                 before = np.int64(0)
-    return count
+    return count, words

@@ -111,14 +111,77 @@ class NgramConfig:
 
 @dataclass(frozen=True)
 class SymbolsConfig:
-    """Numbers of the transformer over patches."""
+    """Numbers of the transformer over patches.
+
+    Attributes:
+        words: vocabulary.
+        buckets: rows for the letter n-grams of unknown words.
+        joined: how many of the commonest words join the next word's patch.
+        width: of a patch's vector.
+        layers: of the transformer.
+        heads: of its attention.
+        hidden: inside its feed-forward parts.
+        word_dropout: share of words hidden from a training step.
+        table_rate: learning rate of the words' vectors, as a share of the others'; see `NgramConfig`.
+    """
+
+    words: Positive = 48_000
+    buckets: Positive = 8_192
+    joined: Count = 128
+    width: Positive = 256
+    layers: Positive = 2
+    heads: Positive = 4
+    hidden: Positive = 512
+    word_dropout: Share = 0.1
+    table_rate: Share = 0.5
 
     __pydantic_config__ = _STRICT
 
 
 @dataclass(frozen=True)
 class FrameConfig:
-    """Numbers of the model over raw frame bytes."""
+    """Numbers of the model over raw frame bytes; its sizes are explained in `FrameShape`.
+
+    Attributes:
+        patch: bytes of a patch.
+        block: patches that the local encoder reads at a time.
+        context: bytes before a block that it sees too.
+        piece: bytes that the global transformer sees at a time.
+        groups: lengths of the hashed byte n-grams.
+        buckets: rows of the table for each length.
+        local_width: of the local encoder.
+        local_layers: of the local encoder.
+        local_heads: of the local encoder.
+        local_hidden: inside its feed-forward parts.
+        spread: queries of a patch; times ``local_width``, the width of the global transformer.
+        layers: of the global transformer.
+        heads: of the global transformer.
+        hidden: inside its feed-forward parts.
+        table_rate: learning rate of the n-grams' vectors, as a share of the others'; 0 leaves them as they were warmed
+            up, and makes a step a third cheaper.
+        warm_epochs: passes in which the embeddings learn alone, as a bag; 0 for none.
+        warm_batch: passages a step of these.
+        warm_rate: peak of the learning rate in these.
+    """
+
+    patch: Positive = 6
+    block: Positive = 8
+    context: Count = 8
+    piece: Positive = 4096
+    groups: Annotated[tuple[Positive, ...], Field(min_length=1)] = (3, 4, 5)
+    buckets: Positive = 16_381
+    local_width: Positive = 96
+    local_layers: Positive = 1
+    local_heads: Positive = 2
+    local_hidden: Positive = 128
+    spread: Positive = 2
+    layers: Positive = 2
+    heads: Positive = 4
+    hidden: Positive = 384
+    table_rate: Share = 0.3
+    warm_epochs: Count = 2
+    warm_batch: Annotated[int, Field(ge=2)] = 256
+    warm_rate: Annotated[float, Field(gt=0.0)] = 3e-3
 
     __pydantic_config__ = _STRICT
 
@@ -170,7 +233,7 @@ class TrainingConfig:
     cache: Path | None = None
     language: Literal["zh", "en"] = "en"
     limit: Count = 0
-    level: Annotated[int, Field(ge=1, le=22)] = 19
+    level: Annotated[int, Field(ge=-100, le=22)] = 19
     dictionaries: Annotated[tuple[DictionaryKind, ...], Field(min_length=1)] = ("general", "own")
     held_out: Positive = 2_000
     held_out_pairs: Count = 1_500
@@ -194,7 +257,7 @@ class TrainingConfig:
 VIEWS: tuple[View, ...] = get_args(View)
 FIRST_NUMBERS: dict[str, dict[str, Any]] = {
     "ngram": {"precision": "float32"},
-    "symbols": {},
+    "symbols": {"batch_size": 512, "learning_rate": 1.5e-3, "beta2": 0.98, "clip": 1.0},
     "frame": {},
 }
 """What a view starts from where it is not the default above; a recipe and the command line stand above it."""

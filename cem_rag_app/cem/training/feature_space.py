@@ -88,15 +88,35 @@ def first_vectors(space: FeatureSpace, alone: FloatArray, rank: int, seed: int) 
     Returns:
         ``(rows, rank)`` vectors and the ``(rank, d)`` projection back into the teacher's space.
     """
-    weight = space.importance
+    return principal_vectors(alone, space.importance, space.reader.size, rank, seed)
+
+
+def principal_vectors(
+    alone: FloatArray, weight: FloatArray, rows: int, rank: int, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """`first_vectors` of features of the given weights, and small random ones for the rows behind them.
+
+    Args:
+        alone: (v, d) the teacher's vectors of the features' names.
+        weight: (v,) how long each first vector is.
+        rows: of the table, at least ``v``.
+        rank: width of a row, at most ``d``.
+        seed: of the small random part.
+    """
     center = (alone * weight[:, None]).sum(axis=0) / weight.sum()
     centered = (alone - center).astype(np.float32)
     _, vectors = np.linalg.eigh(centered.T @ centered)
     basis = np.ascontiguousarray(vectors[:, ::-1][:, :rank])
     generator = np.random.default_rng(seed)
-    initial: FloatArray = generator.normal(0.0, 0.005, (space.reader.size, basis.shape[1])).astype(np.float32)
+    initial: FloatArray = generator.normal(0.0, 0.005, (rows, basis.shape[1])).astype(np.float32)
     initial[: len(weight)] += (centered @ basis) * weight[:, None]
     return initial, np.ascontiguousarray(basis.T, dtype=np.float32)
+
+
+def word_importance(counts: Sequence[int], passages: int) -> FloatArray:
+    """How long the first vectors of single words are, (v,) float32, from how many passages each is in."""
+    share = np.array(counts, dtype=np.float32) / np.float32(passages)
+    return _importance(share, np.ones_like(share))
 
 
 def _importance(share: FloatArray, kind: FloatArray) -> FloatArray:

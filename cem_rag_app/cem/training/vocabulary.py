@@ -75,7 +75,10 @@ def choose_vocabulary(texts: Iterable[str], *, words: int, pairs: int, least: in
     for text in texts:
         total += 1
         for feature in set(text_features(text)):
-            (words_in if len(feature) == 1 else pairs_in)[feature] += 1
+            if len(feature) == 1:
+                words_in[feature] += 1
+            elif pairs:
+                pairs_in[feature] += 1
         if total % 50_000 == 0:
             # Singletons of a prefix are mostly singletons of the whole, and they are most of the memory.
             for feature in [feature for feature, count in pairs_in.items() if count == 1]:
