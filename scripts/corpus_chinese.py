@@ -16,11 +16,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from scripts import corpus_daily
 from scripts.corpus_english import Record
 from scripts.corpus_git import Clone
+from scripts.corpus_pieces import conversation, fits, prose, story
 
-_HAN = re.compile(r"[\u3400-\u9fff]")
-_SENTENCE = re.compile(r"(?<=[。！？!?；…])[”’」』）)]*")
 _MARKDOWN = re.compile(r"!\[[^\]]*\]\([^)]*\)|\[([^\]]*)\]\([^)]*\)|[`*#>|_]+|<[^>]+>|\$[^$]*\$|:\w+:`[^`]*`")
 
 
@@ -40,6 +40,7 @@ def sources() -> dict[str, tuple[str, Callable[[Clone], Iterator[Record]]]]:
         "SophonPlus/ChineseNlpCorpus": ("none stated; public customer reviews", reviews),
         "Anduin2017/HowToCook": ("Unlicense", markdown_prose),
         "d2l-ai/d2l-zh": ("Apache-2.0", markdown_prose),
+        **corpus_daily.sources(),
     }
 
 
@@ -77,7 +78,7 @@ def text_messages(clone: Clone) -> Iterator[Record]:
     for _, text in clone.zipped("smsCorpus_zh_xml_2015.03.09.zip", ".xml"):
         for match in re.finditer(r"<text>(.*?)</text>", text, re.S):
             message = match.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-            if _fits(message, low=4):
+            if fits(message, low=4):
                 yield "passage", message, ""
 
 
@@ -90,7 +91,7 @@ def chatterbot(clone: Clone) -> Iterator[Record]:
             following = re.match(r"  - (.+)", line)
             if opening:
                 previous = opening.group(1)
-            elif following and previous and _fits(following.group(1), low=3):
+            elif following and previous and fits(following.group(1), low=3):
                 yield "reply", previous, following.group(1)
 
 
@@ -131,7 +132,7 @@ def stories(clone: Clone) -> Iterator[Record]:
             text = str(item["context"])
             for number, choice in enumerate(item.get("answers") or [], start=1):
                 text = text.replace(f"[BLANK{number}]", str(item["choices"][choice]))
-            yield from prose(re.sub(r"\[BLANK\d+\]|\s+", "", text), "")
+            yield from story(re.sub(r"\[BLANK\d+\]|\s+", "", text), held=8)
 
 
 def reviews(clone: Clone) -> Iterator[Record]:
@@ -160,62 +161,9 @@ def markdown_prose(clone: Clone) -> Iterator[Record]:
             yield from prose(re.sub(r"\s+", " ", _MARKDOWN.sub(r"\1", body)).strip(" -"), heading)
 
 
-def conversation(turns: list[str], draw: random.Random, *, share: float) -> Iterator[Record]:
-    """Passages and pairs of one conversation.
-
-    ``share`` of the messages and exchanges become passages, so that no long source drowns the others. Pairs: a message
-    and its reply; and a stretch of the talk with a sentence said elsewhere in it, which is the question a memory asks:
-    what that was said before belongs to this?
-    """
-    for number, turn in enumerate(turns):
-        if draw.random() < share:
-            yield from prose(turn, "", low=6)
-        if number + 1 < len(turns) and draw.random() < share:
-            exchange = f"{turn} {turns[number + 1]}"
-            if _fits(exchange, low=8, high=320):
-                yield "passage", exchange, ""
-            if _fits(turn, low=6) and _fits(turns[number + 1], low=6, high=300):
-                yield "reply", turn, turns[number + 1]
-    if len(turns) >= 5:
-        for _ in range(2):
-            start = draw.randrange(len(turns) - 3)
-            stop = start + draw.randint(2, min(8, len(turns) - 1))
-            rest = [sentence for turn in turns[:start] + turns[stop:] for sentence in _SENTENCE.split(turn)]
-            rest = [sentence.strip() for sentence in rest if _fits(sentence, low=10, high=120)]
-            if rest:
-                yield "dialogue", " ".join(turns[start:stop])[:900], draw.choice(rest)
-
-
-def prose(text: str, title: str, *, low: int = 20) -> Iterator[Record]:
-    """Chunks of 20 to 300 characters cut at sentence ends; neighbours of one text are pairs."""
-    text = text.strip()
-    if not _fits(text, low=low, high=100_000):
-        return
-    draw = random.Random(len(text) * 31 + ord(text[0]))
-    chunks: list[str] = []
-    chunk, target = "", draw.randint(60, 260)
-    for sentence in _SENTENCE.split(text):
-        if chunk and len(chunk) + len(sentence) > target:
-            chunks.append(chunk)
-            chunk, target = "", draw.randint(60, 260)
-        chunk = (chunk + sentence)[:500]
-    chunks.append(chunk)
-    chunks = [chunk.strip() for chunk in chunks if _fits(chunk.strip(), low=low, high=500)]
-    for number, chunk in enumerate(chunks):
-        yield "passage", chunk, ""
-        if title and number == 0:
-            yield "title", title, chunk
-        if number:
-            yield "neighbour", chunks[number - 1], chunk
-
-
 def _question(question: dict[str, Any], chunks: list[str]) -> Iterator[Record]:
     answers = [str(answer["text"]) for answer in question.get("answers") or [] if answer.get("text")]
     for chunk in chunks:
         if answers and answers[0] in chunk:
             yield "question", str(question["question"]), chunk
             return
-
-
-def _fits(text: str, *, low: int, high: int = 400) -> bool:
-    return low <= len(text) <= high and len(_HAN.findall(text)) >= 0.5 * len(text.replace(" ", ""))

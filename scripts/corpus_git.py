@@ -8,6 +8,7 @@ import subprocess
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 
@@ -20,8 +21,7 @@ class Clone:
 
     def files(self, prefix: str = "", suffix: str = "") -> list[str]:
         """Paths in the newest commit that start and end as asked, sorted."""
-        names = self._git("ls-tree", "-r", "-z", "--name-only", "HEAD").decode("utf-8", "surrogateescape").split("\0")
-        return sorted(name for name in names if name and name.startswith(prefix) and name.endswith(suffix))
+        return sorted(name for name in self._blobs if name.startswith(prefix) and name.endswith(suffix))
 
     def read(self, paths: list[str]) -> Iterator[tuple[str, bytes]]:
         """Yield ``(path, content)``; a file that the clone lists but does not hold is left out.
@@ -29,7 +29,9 @@ class Clone:
         Partial clones list large files without having them: asking a server for them is not this script's business.
         """
         environment = {**os.environ, "GIT_NO_LAZY_FETCH": "1"}
-        requests = "".join(f"HEAD:{path}\n" for path in paths).encode("utf-8", "surrogateescape")
+        # By the blobs' own names: ``HEAD:path`` would walk a folder's whole listing again for each of its files.
+        paths = [path for path in paths if path in self._blobs]
+        requests = "".join(f"{self._blobs[path]}\n" for path in paths).encode("ascii")
         with subprocess.Popen(
             ["git", "-C", str(self.path), "cat-file", "--batch", "--buffer"],
             stdin=subprocess.PIPE,
@@ -60,6 +62,13 @@ class Clone:
                 for name in sorted(archive.namelist()):
                     if name.endswith(suffix):
                         yield name, archive.read(name).decode("utf-8", "replace")
+
+    @cached_property
+    def _blobs(self) -> dict[str, str]:
+        """Path in the newest commit to the name of its blob."""
+        lines = self._git("ls-tree", "-r", "-z", "HEAD").decode("utf-8", "surrogateescape").split("\0")
+        entries = (line.split("\t", 1) for line in lines if line)
+        return {path: fields.split()[2] for fields, path in entries}
 
     def _git(self, *arguments: str) -> bytes:
         return subprocess.run(["git", "-C", str(self.path), *arguments], check=True, capture_output=True).stdout

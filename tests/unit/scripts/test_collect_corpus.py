@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scripts.collect_corpus import collect, main
-from scripts.corpus_chinese import conversation, prose
 from scripts.corpus_git import find_clone
+from scripts.corpus_pieces import conversation, prose
 
 PARAGRAPH = (
     "The boundary layer grows along the plate because the wall slows the fluid next to it. "
