@@ -132,7 +132,9 @@ def _student(config: CheckpointConfig, tensors: Tensors) -> Student:
         from cem_rag_app.cem.students import symbols
 
         return symbols.from_tensors(config, tensors)
-    raise UnfitError(f"students over the view {config.view!r} are not known here")
+    from cem_rag_app.cem.students import frame
+
+    return frame.from_tensors(config, tensors)
 
 
 def _share(folder: Path, config: CheckpointConfig) -> Checkpoint:

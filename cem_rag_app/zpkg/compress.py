@@ -13,6 +13,8 @@ from cem_rag_app.zpkg.dictionary import Dictionary
 # so that equal bytes always make equal frames.
 EXPECTED_CHUNK_BYTES = 512
 LARGEST_LEVEL = 22
+SMALLEST_LEVEL = -100
+"""Levels below 0 trade size for speed and leave literals raw; at -100 next to nothing is compressed any more."""
 
 
 class Compressor:
@@ -23,7 +25,7 @@ class Compressor:
 
     Args:
         dictionary: the dictionary of the pack the frames will lie in.
-        level: zstd level, 1 (fast) to 22 (small).
+        level: zstd level, 1 (fast) to 22 (small). Those below 0 serve the CEM view `frame`; no memory is written so.
 
     Raises:
         SettingsError: zstd has no such level.
@@ -31,7 +33,7 @@ class Compressor:
     """
 
     def __init__(self, dictionary: Dictionary, level: int = 19) -> None:
-        if not 1 <= level <= LARGEST_LEVEL:
+        if level == 0 or not SMALLEST_LEVEL <= level <= LARGEST_LEVEL:  # 0 would be zstd's word for its default
             raise SettingsError(f"zstd has no level {level}.", remedy=f"Use 1 to {LARGEST_LEVEL}.")
         self.dictionary = dictionary
         self.level = level
