@@ -184,7 +184,7 @@ def test_processes_that_fill_one_cache_at_once_lose_and_mix_up_nothing(tmp_path:
     )
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
     processes = [subprocess.Popen([*command, who]) for who in ("one", "two")]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
     texts = [f"{who} {number} {part}" for who in ("one", "two") for number in range(40) for part in range(5)]
     cache = TeacherCache(tmp_path, CountingTeacher())
     assert all(text in cache for text in texts)
