@@ -105,7 +105,11 @@ def view_of(student: FrameEncoder) -> str:
 def frame_settings(student: FrameEncoder, pack: PackSettings) -> PackSettings:
     """Return the settings of the pack a student is given.
 
-    The view ``frame`` reads entropy-coded bytes, which mean something under one dictionary alone: it always gets the
-    shipped one, which it was trained with. The other views read any.
+    The view ``frame`` reads bytes that mean something under one dictionary and one kind of compression alone: it
+    always gets the shipped dictionary, which it was trained with, and the level it was trained for. The other views
+    read any.
     """
-    return pack.model_copy(update={"own_dictionary_from": 1 << 62}) if view_of(student) == "frame" else pack
+    if view_of(student) != "frame":
+        return pack
+    level = getattr(getattr(student, "student", None), "level", pack.level)
+    return pack.model_copy(update={"own_dictionary_from": 1 << 62, "level": level})
