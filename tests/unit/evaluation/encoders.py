@@ -46,6 +46,22 @@ class BagOfBytes:
         return unit_rows(np.stack([_bag([frame[at : at + 2] for at in range(len(frame))]) for frame in frames]))
 
 
+class Letters:
+    """A text's vector is its first and its last letter."""
+
+    name = "letters"
+    dimension = 26
+
+    def encode_documents(self, texts: Sequence[str]) -> FloatArray:
+        vectors = np.zeros((len(texts), 26), dtype=np.float32)
+        for row, text in enumerate(texts):
+            vectors[row, ord(text[0].lower()) % 26] += 1
+            vectors[row, ord(text[-1].lower()) % 26] += 1
+        return unit_rows(vectors)
+
+    encode_queries = encode_documents
+
+
 def _bag(words: Sequence[bytes]) -> FloatArray:
     bag = np.zeros(DIMENSION, dtype=np.float32)
     for word in words:

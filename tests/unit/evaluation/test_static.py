@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +11,9 @@ from cem_rag_app.cem.teachers.base import unit_rows
 from cem_rag_app.errors import CheckpointError, EmptyInputError
 from cem_rag_app.evaluation.static import StaticEncoder, make_static
 from cem_rag_app.schema import FloatArray
+from tests.unit.evaluation.encoders import Letters
 
 TEXTS = ["The wind, the dome.", "the sheep", "The wind and the sheep", "A dome and a sheep"]
-
-
-class Letters:
-    """A word's vector is its first and its last letter."""
-
-    name = "letters"
-    dimension = 26
-
-    def encode_documents(self, texts: Sequence[str]) -> FloatArray:
-        vectors = np.zeros((len(texts), 26), dtype=np.float32)
-        for row, text in enumerate(texts):
-            vectors[row, ord(text[0]) - 97] += 1
-            vectors[row, ord(text[-1]) - 97] += 1
-        return unit_rows(vectors)
-
-    encode_queries = encode_documents
 
 
 def test_a_text_is_the_weighted_sum_of_its_words_without_the_common_direction() -> None:

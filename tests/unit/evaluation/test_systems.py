@@ -22,7 +22,7 @@ from cem_rag_app.schema import FloatArray
 from cem_rag_app.settings import PackSettings
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import general_dictionary
-from tests.unit.evaluation.encoders import BagOfBytes, BagOfTerms
+from tests.unit.evaluation.encoders import BagOfBytes, BagOfTerms, Letters
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "documents"
 
@@ -34,7 +34,7 @@ def collection() -> Collection:
 
 @pytest.fixture
 def static(tmp_path: Path, collection: Collection) -> Path:
-    make_static(collection.corpus.values(), BagOfTerms(), least=1).save(tmp_path / "static")
+    make_static(collection.corpus.values(), Letters(), least=1).save(tmp_path / "static")
     return tmp_path / "static"
 
 
