@@ -276,7 +276,7 @@ def build_config(*layers: Mapping[str, Any]) -> TrainingConfig:
     Raises:
         SettingsError: a name is not known, or a value is not allowed.
     """
-    view = next((layer["view"] for layer in reversed(layers) if "view" in layer), "ngram")
+    view = next((layer["view"] for layer in reversed(layers) if "view" in layer), TrainingConfig.view)
     values: dict[str, Any] = {}
     for layer in (FIRST_NUMBERS.get(view, {}), *layers):
         for name, value in layer.items():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from cem_rag_app.cem.training.config import NgramConfig, TrainingConfig, build_config, plain
+from cem_rag_app.cem.training.config import PLACES, VIEWS, NgramConfig, TrainingConfig, build_config, plain
 from cem_rag_app.errors import SettingsError
 
 PLACE = {"teacher": "t", "texts": "folder/texts.txt", "output": "out"}
@@ -63,3 +64,15 @@ def test_a_recipe_names_files_without_their_folders_and_builds_the_same_configur
 def test_a_configuration_can_be_written_down_in_python():
     config = TrainingConfig(teacher="t", texts=Path("a"), output=Path("b"), ngram=NgramConfig(words=3))
     assert build_config({**PLACE, "texts": "a", "output": "b", "words": 3, "view": config.view}).ngram == config.ngram
+
+
+def test_the_documents_name_every_number():
+    lines = (Path(__file__).parents[4] / "docs" / "training.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in lines if line.startswith("| ")]
+    named = {section.strip("`"): fields.split(", ") for section, fields in rows}
+    numbers = {item.name: item for item in dataclasses.fields(TrainingConfig)}
+    sections = {"loss", "optimizer", *VIEWS}
+    for section in sections:
+        kind = type(getattr(build_config(PLACE), section))
+        assert named[section] == [item.name for item in dataclasses.fields(kind)]
+    assert set(named["-"]) == set(numbers) - sections - {*PLACES, "teacher", "name"}
