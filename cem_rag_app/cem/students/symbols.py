@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cem_rag_app.cem.patches import PatchReader
+from cem_rag_app.cem.patches import Patches, PatchReader
 from cem_rag_app.cem.pooling import pool_rows
 from cem_rag_app.cem.records import CheckpointConfig
 from cem_rag_app.cem.students.base import Tensors, UnfitError
@@ -47,12 +47,19 @@ class SymbolsStudent:
 
     def embed_frames(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
         """Embed frames, see `Student.embed_frames`."""
-        if not frames:
+        return self.embed(self.read(frames, dictionary))
+
+    def read(self, frames: Sequence[bytes], dictionary: Dictionary) -> Patches:
+        """Parse frames and cut their words into patches."""
+        return self.reader.read(frames, shared_tables(dictionary))
+
+    def embed(self, read: Patches) -> FloatArray:
+        """Run the model on patches."""
+        if read.lengths.size == 0:
             return np.empty((0, self.dimension), dtype=np.float32)
-        patches = self.reader.read(frames, shared_tables(dictionary))
-        vectors = pool_rows(patches.entries, patches.indices, patches.weights, self.table, self.scales)
+        vectors = pool_rows(read.entries, read.indices, read.weights, self.table, self.scales)
         with torch.inference_mode():
-            found: FloatArray = self.network(torch.from_numpy(vectors), torch.from_numpy(patches.lengths)).numpy()
+            found: FloatArray = self.network(torch.from_numpy(vectors), torch.from_numpy(read.lengths)).numpy()
         return found
 
     def tensors(self) -> Tensors:
