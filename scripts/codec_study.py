@@ -125,13 +125,11 @@ def load_data(data: Path, corpus: Path, cache: Path, *, quick: bool, tell: Tell)
 def first_documents(collection: Collection, count: int) -> Collection:
     """A smaller collection: the first documents, and the queries that one of them answers."""
     corpus = dict(islice(collection.corpus.items(), count))
-    qrels = {
-        query: kept
+    kept = {
+        query: {document: grade for document, grade in grades.items() if document in corpus}
         for query, grades in collection.qrels.items()
-        if any(
-            grade > 0 for grade in (kept := {name: grade for name, grade in grades.items() if name in corpus}).values()
-        )
     }
+    qrels = {query: grades for query, grades in kept.items() if any(grade > 0 for grade in grades.values())}
     return Collection(collection.name, corpus, {query: collection.queries[query] for query in qrels}, qrels)
 
 
