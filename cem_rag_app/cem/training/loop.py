@@ -148,7 +148,7 @@ class _Run:
         self.wrapped.train()
         self.optimizer.zero_grad(set_to_none=True)
         # The loss's share of each part, and one number more: whether a signal came.
-        sums = torch.zeros(len(PARTS) + 2, dtype=torch.float64, device=accelerator.device)
+        sums = torch.zeros(len(PARTS) + 2, device=accelerator.device)
         for part in mine:
             torch.manual_seed(plan.torch_seed(step, part))
             batch = self.trainable.batch(rows[places[part]], plan.generator(step, part))
