@@ -18,6 +18,8 @@ from cem_rag_app.cem.symbols.tables import shared_tables
 from cem_rag_app.schema import FloatArray
 from cem_rag_app.zpkg.dictionary import Dictionary
 
+_TOGETHER = 64
+"""Chunks that the model is given at a time."""
 _NETWORK = "network."
 """What the names of the transformer's tensors begin with."""
 
@@ -54,12 +56,17 @@ class SymbolsStudent:
         return self.reader.read(frames, shared_tables(dictionary))
 
     def embed(self, read: Patches) -> FloatArray:
-        """Run the model on patches."""
-        if read.lengths.size == 0:
-            return np.empty((0, self.dimension), dtype=np.float32)
-        vectors = pool_rows(read.entries, read.indices, read.weights, self.table, self.scales)
+        """Run the model on patches, chunks of like length together: what is padded is worked on as well."""
+        order = np.argsort(read.lengths, kind="stable")
+        patches = read.select(order)
+        vectors = pool_rows(patches.entries, patches.indices, patches.weights, self.table, self.scales)
+        found = np.empty((order.size, self.dimension), dtype=np.float32)
         with torch.inference_mode():
-            found: FloatArray = self.network(torch.from_numpy(vectors), torch.from_numpy(read.lengths)).numpy()
+            for start in range(0, order.size, _TOGETHER):
+                bounds = patches.bounds[start : start + _TOGETHER + 1]
+                some = torch.from_numpy(vectors[bounds[0] : bounds[-1]])
+                rows = self.network(some, torch.from_numpy(np.diff(bounds)))
+                found[order[start : start + _TOGETHER]] = rows.numpy()
         return found
 
     def tensors(self) -> Tensors:
