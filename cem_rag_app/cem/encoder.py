@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -97,7 +99,7 @@ class CompressedEncoder:
                 embed(start)
         else:
             # The compiled readers and the matrix products hold no lock, so threads are enough and nothing is copied.
-            with ThreadPoolExecutor(min(self.threads, len(starts))) as pool:
+            with _torch_beside(), ThreadPoolExecutor(min(self.threads, len(starts)), initializer=_torch_alone) as pool:
                 for _ in pool.map(embed, starts):
                     pass
         return vectors
@@ -128,6 +130,25 @@ def shipped_checkpoint(teacher_name: str, view: View | None = None) -> Path | No
 
 def _shipped_folder() -> Path:
     return Path(str(resources.files("cem_rag_app.cem"))) / "checkpoints"
+
+
+@contextmanager
+def _torch_beside() -> Iterator[None]:
+    """Give threads that torch meets later its own number again, after `_torch_alone` changed what they start with."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else 0
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
+
+
+def _torch_alone() -> None:
+    """In a thread of the encoder's: let torch use this one alone, for the others have blocks of their own."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
 
 
 def _cores() -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 
 from cem_rag_app.cem.checkpoint import Checkpoint
 from cem_rag_app.cem.encoder import CompressedEncoder
@@ -27,6 +29,7 @@ class Watched:
         self._student = student
         self._barrier = threading.Barrier(together, timeout=20)
         self.asked: list[tuple[str, int]] = []
+        self.torch_threads: set[int] = set()
 
     @property
     def dimension(self) -> int:
@@ -34,6 +37,7 @@ class Watched:
 
     def embed_frames(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
         self.asked.append((threading.current_thread().name, len(frames)))
+        self.torch_threads.add(torch.get_num_threads())
         self._barrier.wait()
         return self._student.embed_frames(frames, dictionary)
 
@@ -63,6 +67,22 @@ def test_blocks_of_a_large_batch_are_encoded_at_the_same_time(checkpoint: Checkp
     CompressedEncoder(Checkpoint(checkpoint.config, student), threads=2).encode(many[:512], NONE)
     assert [size for _, size in student.asked] == [256, 256]
     assert len({name for name, _ in student.asked}) == 2
+
+
+def test_torch_has_one_thread_in_each_of_ours_and_its_own_number_before_and_after(
+    checkpoint: Checkpoint, many: list[bytes]
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        student = Watched(checkpoint.student, together=2)
+        CompressedEncoder(Checkpoint(checkpoint.config, student), threads=2).encode(many[:512], NONE)
+        assert student.torch_threads == {1}
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_one_block_and_one_thread_stay_in_the_thread_that_asked(checkpoint: Checkpoint, many: list[bytes]) -> None:
