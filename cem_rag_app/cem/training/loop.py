@@ -20,7 +20,7 @@ from cem_rag_app.cem.training.base import Tell, Trainable
 from cem_rag_app.cem.training.config import VIEWS, WITHOUT_EFFECT, TrainingConfig, plain
 from cem_rag_app.cem.training.curves import draw_curves
 from cem_rag_app.cem.training.data import TrainingData
-from cem_rag_app.cem.training.device import resolve_precision, start_accelerator
+from cem_rag_app.cem.training.device import give_back_memory, resolve_precision, start_accelerator
 from cem_rag_app.cem.training.losses import PARTS, Objective
 from cem_rag_app.cem.training.metrics import METRICS, MetricsLog, deciding, measure
 from cem_rag_app.cem.training.schedule import Plan, rate
@@ -219,6 +219,7 @@ class _Run:
         if self.log is not None:
             self.position.log_bytes = self.log.sync()
             save_state(self.folder, self.objective, self.optimizer, self.position, self.identity)
+        give_back_memory()
         self.accelerator.wait_for_everyone()
 
     def _tell(self, detail: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from cem_rag_app.cem.training.device import resolve_precision
+from cem_rag_app.cem.training.device import give_back_memory, resolve_precision
 from cem_rag_app.cem.training.loop import fit
 from cem_rag_app.cem.training.metrics import ranking_score
 from tests.fakes.training import ByteTrainable, byte_config, byte_data, byte_run
@@ -172,3 +172,13 @@ def test_ranking_score_is_ndcg_at_ten_with_one_relevant_passage() -> None:
     assert ranking_score(queries, passages) == pytest.approx((11 + 1 / np.log2(3)) / 12)
     backwards = -passages[:1]
     assert ranking_score(backwards, passages[:1]) == 1.0
+
+
+def test_memory_is_given_back_whenever_the_state_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cem_rag_app.cem.training import loop
+
+    given: list[int] = []
+    monkeypatch.setattr(loop, "give_back_memory", lambda: given.append(1))
+    byte_run(tmp_path, epochs=2)
+    assert len(given) == 2 + 4  # at the beginning of either epoch, and after steps 4, 8, 12 and 16
+    give_back_memory()
