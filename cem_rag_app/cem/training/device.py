@@ -55,7 +55,7 @@ def resolve_precision(wished: Precision, device: torch.device) -> torch.dtype:
 def give_back_memory() -> None:
     """Return what is free to the operating system, where the C library would keep it.
 
-    Batches of passages differ in size from step to step, and glibc's heap grows between tensors that do not fit into the
+    Batches differ in size from step to step, and glibc's heap grows between tensors that do not fit into the
     holes of earlier ones: by gigabytes over thousands of steps on a CPU.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
