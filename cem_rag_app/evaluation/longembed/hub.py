@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import urllib.error
 import urllib.request
 from typing import Any
@@ -56,19 +57,21 @@ def run_on_hub(task: str, model: Model) -> dict[str, float]:
 
 
 def hub_missing() -> str:
-    """Return why the hub cannot be reached, or "" where it can, or where only its cache is meant to be asked."""
-    from huggingface_hub import constants
+    """Return why the hub cannot be reached, or "" where it can, or where only its cache is meant to be asked.
 
-    if constants.HF_HUB_OFFLINE:
-        return ""  # HF_HUB_OFFLINE=1: the cache may hold the data, and the loader says at once when it does not
-    request = urllib.request.Request(constants.ENDPOINT, method="HEAD")  # noqa: S310 - the hub's own address
+    ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` are the hub's own variables, and mean here what they mean to its client.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return ""  # the cache may hold the data, and the loader says at once when it does not
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
+        request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310 - the hub's own address
         with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310
             return ""
     except urllib.error.HTTPError:
         return ""  # it answered
     except (OSError, ValueError) as error:
-        return f"{constants.ENDPOINT} cannot be reached ({error})"
+        return f"{endpoint} cannot be reached ({error})"
 
 
 def _task(name: str) -> Any:

@@ -94,14 +94,17 @@ def test_a_task_that_needs_the_hub_is_said_to_be_not_run_and_counts_nowhere(tmp_
 
 
 def test_an_unreachable_hub_is_the_reason_and_one_that_answers_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example")
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no route")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-    assert "cannot be reached (no route)" in hub.hub_missing()
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert hub.hub_missing() == "https://hub.example cannot be reached (no route)"
+    monkeypatch.setenv("HF_ENDPOINT", "no address")
+    assert "no address cannot be reached" in hub.hub_missing()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert hub.hub_missing() == ""
 
 
