@@ -72,6 +72,16 @@ class CompressedEncoder:
         """The same encoder, its weights shared, with another number of threads."""
         return CompressedEncoder(self._checkpoint, threads=threads)
 
+    def to(self, device: str) -> CompressedEncoder:
+        """The same encoder with its model on another torch device, where it has one; frames are parsed where they were.
+
+        On another device one thread encodes: the device has its own ways of doing much at once.
+        """
+        move = getattr(self.student, "to", None)
+        if device == "cpu" or move is None:
+            return self
+        return CompressedEncoder(Checkpoint(self._checkpoint.config, move(device)), threads=1)
+
     def encode(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
         """Embed compressed chunks. More than one block of them is shared out among the threads.
 

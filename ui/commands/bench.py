@@ -113,7 +113,7 @@ def _packs(
 )
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="Of which the best counts.")
 @click.option("--brief", is_flag=True, help="Only whole batches and single chunks; no parts, threads and growth.")
-@click.option("--device", help="torch device of the text encoder.  [default: cpu, or CEM_RAG_DEVICE]")
+@click.option("--device", help="torch device of text encoder and students.  [default: cpu, or CEM_RAG_DEVICE]")
 @click.option(
     "--batch",
     "batches",
@@ -147,7 +147,7 @@ def encode(
     sizes = batches or (() if settings.device == "cpu" else BATCHES)
     measured = EncodeBench(
         texts,
-        students=load_students(name, students),
+        students=load_students(name, students, device=settings.device),
         teachers=with_bfloat16(text_encoder(settings, name), device=settings.device),
         pack=settings.pack,
         watch=Stopwatch(rounds),

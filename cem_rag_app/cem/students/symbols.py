@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from cem_rag_app.schema import FloatArray
 from cem_rag_app.zpkg.dictionary import Dictionary
 
 _TOGETHER = 64
-"""Chunks that the model is given at a time."""
+"""Chunks that the model is given at a time on a processor, whose cache they should fit."""
+_TOGETHER_ON_DEVICE = 4096
 _NETWORK = "network."
 """What the names of the transformer's tensors begin with."""
 
@@ -41,11 +43,16 @@ class SymbolsStudent:
         self.table = table
         self.scales = scales
         self.network = network.eval().requires_grad_(False)
+        self._device = next(network.parameters()).device
 
     @property
     def dimension(self) -> int:
         """Width of its vectors."""
         return self.network.dimension
+
+    def to(self, device: str) -> SymbolsStudent:
+        """The same student with its model on another torch device; frames are still parsed on the processor."""
+        return SymbolsStudent(self.reader, self.table, self.scales, deepcopy(self.network).to(device))
 
     def embed_frames(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
         """Embed frames, see `Student.embed_frames`."""
@@ -61,12 +68,13 @@ class SymbolsStudent:
         patches = read.select(order)
         vectors = pool_rows(patches.entries, patches.indices, patches.weights, self.table, self.scales)
         found = np.empty((order.size, self.dimension), dtype=np.float32)
+        together = _TOGETHER if self._device.type == "cpu" else _TOGETHER_ON_DEVICE
         with torch.inference_mode():
-            for start in range(0, order.size, _TOGETHER):
-                bounds = patches.bounds[start : start + _TOGETHER + 1]
-                some = torch.from_numpy(vectors[bounds[0] : bounds[-1]])
-                rows = self.network(some, torch.from_numpy(np.diff(bounds)))
-                found[order[start : start + _TOGETHER]] = rows.numpy()
+            for start in range(0, order.size, together):
+                bounds = patches.bounds[start : start + together + 1]
+                some = torch.from_numpy(vectors[bounds[0] : bounds[-1]]).to(self._device)
+                rows = self.network(some, torch.from_numpy(np.diff(bounds)).to(self._device))
+                found[order[start : start + together]] = rows.cpu().numpy()
         return found
 
     def tensors(self) -> Tensors:

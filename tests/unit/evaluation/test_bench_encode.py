@@ -228,6 +228,8 @@ def test_no_chunk_no_round_no_student_a_student_of_another_teacher_and_no_device
     for device in ("cuda:99", "no-such-device"):
         with pytest.raises(SettingsError, match=device):
             with_bfloat16(BagOfTerms(), device=device)
+        with pytest.raises(SettingsError, match=device):
+            load_students("minilm-en", device=device)
 
 
 def test_a_text_encoder_that_knows_no_bfloat16_takes_part_once() -> None:

@@ -165,3 +165,28 @@ def test_attention_over_padding_is_none() -> None:
             bag = torch.nn.functional.normalize(own.sum(dim=0), dim=0)
             out = network.bag(bag) + network.sequence(network.last(hidden).mean(dim=0))
             assert torch.allclose(found[number], torch.nn.functional.normalize(out, dim=0), atol=1e-5)
+
+
+def test_chunks_of_every_length_get_their_own_rows_back_in_their_order(encoder: CompressedEncoder) -> None:
+    generator = np.random.default_rng(4)
+    words = " ".join(TEXTS).split()
+    texts = [" ".join(generator.choice(words, generator.integers(0, 40))) for _ in range(150)]
+    alone = np.concatenate([embed(encoder, [text]) for text in texts])
+    np.testing.assert_allclose(embed(encoder, texts), alone, atol=1e-5)
+
+
+def test_a_model_that_was_moved_gives_the_same_vectors_and_leaves_the_first_where_it_was(
+    encoder: CompressedEncoder,
+) -> None:
+    assert encoder.to("cpu") is encoder
+    student = encoder.student
+    assert isinstance(student, SymbolsStudent)
+    moved = student.to("cpu")
+    assert moved.network is not student.network
+    np.testing.assert_array_equal(
+        moved.embed_frames(frames(), general_dictionary("en")), student.embed_frames(frames(), general_dictionary("en"))
+    )
+    elsewhere = encoder.to("meta").student
+    assert isinstance(elsewhere, SymbolsStudent)
+    assert {part.device.type for part in elsewhere.network.parameters()} == {"meta"}
+    assert {part.device.type for part in student.network.parameters()} == {"cpu"}
