@@ -99,14 +99,20 @@ def _quality(axes: Axes, points: Sequence[Point]) -> None:
 
 def _speed(axes: Axes, points: Sequence[Point]) -> None:
     timed = [p for p in points if p["chunk_target"] == CHUNK and "chunks_per_second" in p]
-    for view, own in _views(timed).items():
-        for part, marker in (("whole", "."), ("reading", "x")):
+    for number, (view, own) in enumerate(_views(timed).items()):
+        for part, marker in (("whole", "."), ("reading", "x"), ("parser", "^")):
             pairs = [
                 (p["bytes_per_chunk"], p["chunks_per_second"][part]) for p in own if part in p["chunks_per_second"]
             ]
-            if pairs:
-                label = view if part == "whole" else f"{view}, reading alone"
-                axes.plot(*zip(*pairs, strict=True), marker, color=_style(view)["color"], label=label, markersize=4)
+            if pairs and (part != "parser" or number == 0):  # the parser is the same for all
+                label = {"whole": view, "reading": f"{view}, reading alone", "parser": "parser alone"}[part]
+                axes.plot(
+                    *zip(*pairs, strict=True),
+                    marker,
+                    color="#8a8a8a" if part == "parser" else _style(view)["color"],
+                    label=label,
+                    markersize=4,
+                )
     axes.set(title="Speed, parsed and encoded", xlabel="bytes a chunk, dictionary apart", ylabel="chunks a second")
     axes.set_yscale("log")
     if timed:

@@ -104,7 +104,7 @@ class CompressedEncoder:
             vectors[start : start + len(block)] = self.student.embed_frames(block, dictionary)
 
         starts = range(0, len(frames), _BLOCK)
-        if min(self.threads, len(starts)) < 2:
+        if len(starts) < 2:
             for start in starts:
                 embed(start)
         else:
