@@ -32,7 +32,7 @@ def test_a_recipe_is_taken_from_a_checkpoint_and_what_is_said_stands_above_it(tm
     assert config.view == "ngram"
 
 
-@pytest.mark.parametrize("name", ["cem-mini-en", "cem-mini-zh"])
+@pytest.mark.parametrize("name", ["cem-mini-en", "cem-ngram-en", "cem-mini-zh"])
 def test_the_recipes_of_the_shipped_checkpoints_are_read(name, tmp_path):
     folder = Path(str(resources.files("cem_rag_app.cem"))) / "checkpoints" / name
     config = training_config(folder, {"texts": tmp_path / "t.txt", "output": tmp_path})
