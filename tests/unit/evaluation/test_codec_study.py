@@ -100,7 +100,7 @@ def test_both_front_ends_of_zstd_make_the_same_frames(texts: list[bytes], level:
     dictionary=st.sampled_from([NONE, ENGLISH, general_dictionary("zh")]),
     raw=st.booleans(),
 )
-@pytest.mark.parametrize("name", ["cem-mini-en", "cem-mini-zh"])
+@pytest.mark.parametrize("name", ["cem-mini-en", "cem-ngram-en", "cem-mini-zh"])
 def test_what_a_student_of_symbols_is_given_is_the_same_for_every_compression(
     name: str, texts: list[str], level: int, dictionary: Dictionary, raw: bool
 ) -> None:
