@@ -2,7 +2,8 @@
 
     python -m scripts.fill_teacher_cache TEXTS --cache FOLDER [--teacher minilm-en] [--limit 300000] [--processes 2]
 
-TEXTS holds a passage a line. One process with one thread a core reads texts faster than one with all of them (docs/teachers.md).
+TEXTS holds a passage a line. One process with one thread a core reads texts faster than one process with
+all of them (docs/teachers.md).
 A run that was stopped goes on where it was; ``cem-rag train cem TEXTS --cache FOLDER`` then finds every vector.
 MiniLM runs in bfloat16 here, whose vectors have a cosine above .999 to float32's.
 """

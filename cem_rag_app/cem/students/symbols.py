@@ -19,9 +19,6 @@ from cem_rag_app.cem.symbols.tables import shared_tables
 from cem_rag_app.schema import FloatArray
 from cem_rag_app.zpkg.dictionary import Dictionary
 
-_TOGETHER = 64
-"""Chunks that the model is given at a time on a processor, whose cache they should fit."""
-_TOGETHER_ON_DEVICE = 4096
 _NETWORK = "network."
 """What the names of the transformer's tensors begin with."""
 
@@ -63,18 +60,11 @@ class SymbolsStudent:
         return self.reader.read(frames, shared_tables(dictionary))
 
     def embed(self, read: Patches) -> FloatArray:
-        """Run the model on patches, chunks of like length together: what is padded is worked on as well."""
-        order = np.argsort(read.lengths, kind="stable")
-        patches = read.select(order)
-        vectors = pool_rows(patches.entries, patches.indices, patches.weights, self.table, self.scales)
-        found = np.empty((order.size, self.dimension), dtype=np.float32)
-        together = _TOGETHER if self._device.type == "cpu" else _TOGETHER_ON_DEVICE
+        """Run the model on patches."""
+        vectors = pool_rows(read.entries, read.indices, read.weights, self.table, self.scales)
+        patches, lengths = torch.from_numpy(vectors), torch.from_numpy(read.lengths)
         with torch.inference_mode():
-            for start in range(0, order.size, together):
-                bounds = patches.bounds[start : start + together + 1]
-                some = torch.from_numpy(vectors[bounds[0] : bounds[-1]]).to(self._device)
-                rows = self.network(some, torch.from_numpy(np.diff(bounds)).to(self._device))
-                found[order[start : start + together]] = rows.cpu().numpy()
+            found: FloatArray = self.network(patches.to(self._device), lengths.to(self._device)).cpu().numpy()
         return found
 
     def tensors(self) -> Tensors:

@@ -10,8 +10,9 @@ from torch.nn import functional
 
 PIECE = 256
 """Patches that see one another; a longer chunk is read in pieces, so that cost grows with its length alone."""
-_GROUP = 4096
-"""Patches computed at a time, padding included: enough for the cores, little enough for their caches."""
+_GROUP = 1024
+"""Patches computed at a time on a processor, padding included: few enough to stay in its cache (docs/log/codec.md)."""
+_GROUP_ON_DEVICE = 1 << 17
 _REACH = 16
 """Distance between patches beyond which attention no longer tells distances apart."""
 
@@ -122,9 +123,10 @@ def _groups(sizes: Tensor, order: Tensor) -> list[Tensor]:
     """Split pieces, shortest first, into groups that are little larger padded than not."""
     groups: list[Tensor] = []
     ordered = sizes[order].tolist()
+    most = _GROUP if sizes.device.type == "cpu" else _GROUP_ON_DEVICE
     start = 0
     for place, size in enumerate(ordered):
-        if place > start and (place + 1 - start) * size > _GROUP:
+        if place > start and (place + 1 - start) * size > most:
             groups.append(order[start:place])
             start = place
     groups.append(order[start:])

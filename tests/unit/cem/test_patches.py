@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cem_rag_app.cem.patches import PatchReader, Patches
+from cem_rag_app.cem.patches import Patches, PatchReader
 from cem_rag_app.cem.symbols.tables import shared_tables
 from cem_rag_app.cem.training.vocabulary import vocabulary_hashes
 from cem_rag_app.errors import FrameError
