@@ -100,11 +100,14 @@ class _Layer(nn.Module):
         count, longest, width = hidden.shape
         split = self.query_key_value(self.before_attention(hidden))
         query, key, value = split.view(count, longest, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        # Written out, since torch's fused attention is many times slower backwards on a CPU at these lengths.
-        scores = query @ key.transpose(2, 3) * (1.0 / math.sqrt(width // self.heads))
-        scores = (scores + self.nearness[:, distance]).masked_fill(~mask[:, None, None, :], float("-inf"))
-        attended = (scores.softmax(dim=3).to(value.dtype) @ value).transpose(1, 2).reshape(count, longest, width)
-        hidden = hidden + self.attended(attended)
+        near = self.nearness[:, distance].masked_fill(~mask[:, None, None, :], float("-inf"))
+        if torch.is_grad_enabled():
+            # Written out, since torch's fused attention is many times slower backwards on a CPU at these lengths.
+            scores = query @ key.transpose(2, 3) * (1.0 / math.sqrt(width // self.heads)) + near
+            attended = scores.softmax(dim=3).to(value.dtype) @ value
+        else:
+            attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=near.to(query.dtype))
+        hidden = hidden + self.attended(attended.transpose(1, 2).reshape(count, longest, width))
         fed: Tensor = hidden + self.fed(functional.gelu(self.feed(self.before_feed(hidden)), approximate="tanh"))
         return fed
 

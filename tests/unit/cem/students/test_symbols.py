@@ -190,3 +190,12 @@ def test_a_model_that_was_moved_gives_the_same_vectors_and_leaves_the_first_wher
     assert isinstance(elsewhere, SymbolsStudent)
     assert {part.device.type for part in elsewhere.network.parameters()} == {"meta"}
     assert {part.device.type for part in student.network.parameters()} == {"cpu"}
+
+
+def test_training_and_encoding_compute_attention_differently_and_agree() -> None:
+    torch.manual_seed(6)
+    network = PatchTransformer(16, 2, 2, 24, 8)
+    patches, lengths = torch.randn(40, 16), torch.tensor([30, 0, 9, 1])
+    with torch.inference_mode():
+        encoding = network(patches, lengths)
+    assert torch.allclose(encoding, network(patches, lengths), atol=1e-6)
