@@ -36,7 +36,7 @@ _PROBE_FRAME = bytes.fromhex(
 
 _PROBE_LENGTH = 16
 _PROBE_TOLERANCE = 1e-4
-_BATCH = 256
+_BATCH = 1024
 _PIECE = 1024
 _log = logging.getLogger(__name__)
 
