@@ -2,7 +2,7 @@
 
 Usage::
 
-    python -m scripts.codec_study --data ../shared/data --corpus passages.txt --out DIR
+    python -m scripts.codec_study --data DIR --corpus passages.txt --out DIR
         [--cache DIR] [--student DIR ...] [--view VIEW ...] [--no-probe] [--quick]
 
 Every point is one line of ``DIR/points.jsonl``, written when it is done: a run that was stopped goes on where it was.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
 import sys
@@ -87,7 +88,7 @@ def read_points(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             point = json.loads(line)
-            _task(point)
+            hash(_task(point))
         except (ValueError, KeyError, TypeError) as error:
             raise MalformedLineError("The line is no point of a study.", file=path, line=number) from error
         points.append(point)
@@ -174,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cache = given.cache or given.out / "cache"
         data = load_data(given.data, given.corpus, cache, quick=given.quick, tell=_tell)
         study = CodecStudy(data, views, held_out=QUICK_HELD_OUT if given.quick else HELD_OUT)
+        claim(given.out / "study.json", identity(given, views))
         wanted = tasks(list(views), probes=not given.no_probe, quick=given.quick, only=given.view)
         points = run(study, wanted, given.out / "points.jsonl", _tell)
         (given.out / "tables.md").write_text(tables(points), encoding="utf-8")
@@ -186,6 +188,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(given.out / "tables.md")
     print(given.out / "codec-study.svg")
     return 0
+
+
+def identity(given: argparse.Namespace, views: Mapping[str, FrameEncoder]) -> dict[str, Any]:
+    """What points must have in common to stand in one file."""
+    with given.corpus.open("rb") as file:
+        head = hashlib.sha256(file.read(1 << 20)).hexdigest()[:16]
+    return {
+        "quick": given.quick,
+        "corpus": [given.corpus.stat().st_size, head],
+        "students": {view: [student.name, getattr(student, "fingerprint", "")] for view, student in views.items()},
+    }
+
+
+def claim(path: Path, study: dict[str, Any]) -> None:
+    """Write down which study a folder belongs to.
+
+    Raises:
+        InputError: it belongs to another, whose points are no part of this one.
+    """
+    if not path.exists():
+        path.write_text(json.dumps(study) + "\n", encoding="utf-8")
+    if path.read_text(encoding="utf-8") != json.dumps(study) + "\n":
+        raise InputError(
+            "The folder has the points of another corpus, of other students or of a first look.",
+            file=path,
+            remedy="Name another --out, or delete this one.",
+        )
 
 
 def _tell(text: str) -> None:

@@ -18,6 +18,7 @@ from cem_rag_app.cem.students.base import Student, Tensors, UnfitError
 from cem_rag_app.cem.symbols.lookup import hash_all
 from cem_rag_app.cem.teachers.embedded_zh import NgramTable
 from cem_rag_app.errors import CheckpointError
+from cem_rag_app.files import create_temporary, discard, full_disk_named, publish
 
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
@@ -154,9 +155,15 @@ def _config_bytes(config: CheckpointConfig) -> bytes:
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:
-    temporary = folder / f"{name}.tmp"
-    temporary.write_bytes(content)
-    temporary.replace(folder / name)
+    path = folder / name
+    with full_disk_named(path, safe="the checkpoint before is still whole"):
+        file = create_temporary(folder, suffix=".tmp")
+        try:
+            file.write(content)
+            publish(file, path)
+        finally:
+            discard(file)
+    path.chmod(0o644)
 
 
 def _read(folder: Path, name: str) -> bytes:

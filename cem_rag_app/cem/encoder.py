@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,11 @@ from cem_rag_app.zpkg.dictionary import Dictionary
 
 _BLOCK = 256
 """Frames a thread takes at a time. Blocks are the same however many threads there are, and so are the vectors."""
+_lock = threading.Lock()
+_beside = 0
+"""Calls of `encode` that share blocks out at this moment."""
+_before = 0
+"""Threads that torch had before the first of them."""
 _BEST_FIRST: tuple[View, ...] = ("symbols", "ngram", "frame")
 
 
@@ -145,13 +151,22 @@ def _shipped_folder() -> Path:
 @contextmanager
 def _torch_beside() -> Iterator[None]:
     """Give threads that torch meets later its own number again, after `_torch_alone` changed what they start with."""
+    global _beside, _before  # noqa: PLW0603 - torch's number is the process's, and so is the count of who changes it
     torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch is not None else 0
+    if torch is None:
+        yield
+        return
+    with _lock:
+        _beside += 1
+        if _beside == 1:
+            _before = torch.get_num_threads()
     try:
         yield
     finally:
-        if torch is not None:
-            torch.set_num_threads(before)
+        with _lock:
+            _beside -= 1
+            if _beside == 0:
+                torch.set_num_threads(_before)
 
 
 def _torch_alone() -> None:

@@ -48,10 +48,11 @@ class SymbolsRecord(BaseModel):
     buckets: int = Field(ge=1, le=1 << 20)
     joined: int = Field(ge=0, le=1 << 20)
     """The first rows of the table, the commonest words, which join the next word's patch."""
-    width: int = Field(ge=8, le=4096)
-    layers: int = Field(ge=1, le=48)
+    # The bounds keep a forged configuration from asking for more than a few hundred megabytes.
+    width: int = Field(ge=8, le=1024)
+    layers: int = Field(ge=1, le=12)
     heads: int = Field(ge=1, le=64)
-    hidden: int = Field(ge=8, le=16384)
+    hidden: int = Field(ge=8, le=4096)
 
 
 class CheckpointConfig(BaseModel):

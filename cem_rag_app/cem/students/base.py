@@ -18,6 +18,13 @@ class UnfitError(ValueError):
     """Tensors that make no student; `checkpoint` turns it into a `CheckpointError` that names the folder."""
 
 
+def check_numbers(tensors: Tensors) -> None:
+    """Raise `UnfitError` where a floating-point tensor holds an infinity or no number at all."""
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise UnfitError(f"{name} holds numbers that are none")
+
+
 class Student(Protocol):
     """A trained model over compressed bytes. Safe to share between threads; a row depends on its own frame alone."""
 

@@ -13,7 +13,7 @@ from cem_rag_app.cem.features import FeatureConfig, FeatureCounts, FeatureReader
 from cem_rag_app.cem.pooling import pool_rows
 from cem_rag_app.cem.product import multiply
 from cem_rag_app.cem.records import CheckpointConfig
-from cem_rag_app.cem.students.base import Tensors, UnfitError
+from cem_rag_app.cem.students.base import Tensors, UnfitError, check_numbers
 from cem_rag_app.cem.symbols.tables import shared_tables
 from cem_rag_app.schema import FloatArray
 from cem_rag_app.zpkg.dictionary import Dictionary
@@ -124,6 +124,7 @@ def from_tensors(config: CheckpointConfig, tensors: Tensors) -> NgramStudent:
     """
     if config.features is None:
         raise UnfitError("the configuration names no features")
+    check_numbers(tensors)
     needed = {"hashes", "table", "scales", "bias"} | ({"fold"} if config.features.kind == "tokens" else set())
     missing = needed - set(tensors)
     if missing:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cem_rag_app.cem.patches import Patches, PatchReader
 from cem_rag_app.cem.pooling import pool_rows
 from cem_rag_app.cem.records import CheckpointConfig
-from cem_rag_app.cem.students.base import Tensors, UnfitError
+from cem_rag_app.cem.students.base import Tensors, UnfitError, check_numbers
 from cem_rag_app.cem.students.transformer import PatchTransformer
 from cem_rag_app.cem.symbols.tables import shared_tables
 from cem_rag_app.schema import FloatArray
@@ -82,6 +82,7 @@ def from_tensors(config: CheckpointConfig, tensors: Tensors) -> SymbolsStudent:
     shape = config.symbols
     if shape is None:
         raise UnfitError("the configuration says nothing of the transformer")
+    check_numbers(tensors)
     if shape.width % shape.heads:
         raise UnfitError(f"{shape.heads} heads do not share a width of {shape.width}")
     missing = {"hashes", "table", "scales"} - set(tensors)

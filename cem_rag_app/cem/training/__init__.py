@@ -1,1 +1,1 @@
-"""The training room: one loop for every view, what it reads, and how its runs are kept (docs/training.md)."""
+"""Training: one loop for every view, what it reads, and how its runs are kept (docs/training.md)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,10 +30,12 @@ def start_accelerator(device: str) -> Accelerator:
         raise MissingDependencyError(
             f"Training needs {' and '.join(missing)}.", remedy='Install the extra: pip install "cem-rag[train]".'
         )
-    from accelerate import Accelerator
+    from accelerate import Accelerator, InitProcessGroupKwargs
 
+    # The others wait while the first process asks the teacher, which takes longer than torch waits by itself.
+    patience = InitProcessGroupKwargs(timeout=timedelta(days=1))
     # Precision and accumulation are the loop's: `Objective` autocasts, and parts of a step are cut by `loop`.
-    return Accelerator(cpu=device == "cpu", mixed_precision="no")
+    return Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[patience])
 
 
 def resolve_precision(wished: Precision, device: torch.device) -> torch.dtype:

@@ -88,13 +88,14 @@ def load_state(folder: Path, module: nn.Module, optimizer: Optimizer, identity: 
         version, checksum = metadata["version"], metadata["checksum"]
         run: dict[str, Any] = json.loads(metadata["run"])
         position = Position(**run["position"])
+        there: dict[str, Any] = dict(run["identity"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}).", remedy=_AGAIN) from error
     if version != str(_VERSION):
         raise CheckpointError(f"{path} has version {version}; this release goes on from {_VERSION}.", remedy=_AGAIN)
     if checksum != str(_checksum(tensors, metadata["run"])):
         raise CheckpointError(f"{path} is damaged: its checksum is another.", remedy=_AGAIN)
-    _compare(path, run["identity"], identity)
+    _compare(path, there, identity)
     _restore(path, tensors, module, optimizer)
     return position
 
@@ -152,6 +153,11 @@ def _restore(path: Path, tensors: dict[str, Tensor], module: nn.Module, optimize
         if kind == "optimizer":
             number, _, key = rest.partition(".")
             means.setdefault(int(number), {})[key] = tensor
+    groups = optimizer.param_groups
+    shapes = [tuple(parameter.shape) for group in groups for parameter in group["params"]]
+    for place, parts in means.items():
+        if place >= len(shapes) or any(part.ndim and tuple(part.shape) != shapes[place] for part in parts.values()):
+            raise CheckpointError(f"{path} holds the optimizer of another network.", remedy=_AGAIN)
     module.load_state_dict(weights)
     optimizer.load_state_dict({"state": means, "param_groups": optimizer.state_dict()["param_groups"]})
 

@@ -18,6 +18,7 @@ from cem_rag_app.evaluation.rankings import (
     CHUNK_TARGET,
     Reading,
     bm25_run,
+    frame_settings,
     pack_run,
     random_run,
     text_run,
@@ -96,12 +97,13 @@ def load_model(
             "checkpoint": student.name,
             "weights": getattr(student, "fingerprint", ""),
             "teacher": query.name,
+            "revision": getattr(query, "revision", ""),
             **frames.facts(),
         }
         return Model(
             student.name,
             lambda collection: pack_run(collection, student, query, packed, frames)[0],
-            facts | {"level": packed.level, "bfloat16_queries": bfloat16},
+            facts | {"level": frame_settings(student, packed).level, "bfloat16_queries": bfloat16},
         )
     name = teacher if name == "teacher" else name
     if Path(name).is_dir() or ("/" in name and ":" not in name):

@@ -13,7 +13,7 @@ from cem_rag_app.evaluation.codec_frames import Compression
 from cem_rag_app.evaluation.collections import Collection
 from scripts import codec_study
 from scripts.codec_picture import draw
-from scripts.codec_study import first_documents, load_data, read_points, run, tasks
+from scripts.codec_study import claim, first_documents, load_data, read_points, run, tasks
 from scripts.codec_tables import frontier, quality, tables
 
 WANTED = tasks(["cem-ngram"], probes=True, quick=True)
@@ -149,3 +149,10 @@ def test_missing_files_and_short_corpora_are_refused_by_name(
     arguments = ["--data", str(tmp_path), "--corpus", str(tmp_path / "gone.txt"), "--out", str(tmp_path / "out")]
     assert codec_study.main([*arguments, "--student", str(tmp_path)]) == 1
     assert "config.json" in capsys.readouterr().err
+
+
+def test_a_folder_of_another_study_is_refused(tmp_path: Path) -> None:
+    claim(tmp_path / "study.json", {"quick": True, "corpus": [5, "a"]})
+    claim(tmp_path / "study.json", {"quick": True, "corpus": [5, "a"]})
+    with pytest.raises(InputError, match="of a first look"):
+        claim(tmp_path / "study.json", {"quick": False, "corpus": [5, "a"]})

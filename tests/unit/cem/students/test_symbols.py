@@ -199,3 +199,19 @@ def test_training_and_encoding_compute_attention_differently_and_agree() -> None
     with torch.inference_mode():
         encoding = network(patches, lengths)
     assert torch.allclose(encoding, network(patches, lengths), atol=1e-6)
+
+
+def test_weights_that_are_no_numbers_are_refused(encoder: CompressedEncoder, tmp_path: Path) -> None:
+    student = encoder.student
+    broken = SymbolsStudent(student.reader, student.table, student.scales * np.float32(np.nan), student.network)
+    config = CheckpointConfig(
+        format="cem-symbols",
+        name="tiny",
+        teacher="nobody",
+        dimension=12,
+        symbols=SHAPE,
+        compression=CompressionRecord(zstd_version="1.5.7", level=19),
+    )
+    CompressedEncoder(Checkpoint(config, broken)).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="scales holds numbers that are none"):
+        load_checkpoint(tmp_path)
