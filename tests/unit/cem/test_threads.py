@@ -85,6 +85,22 @@ def test_torch_has_one_thread_in_each_of_ours_and_its_own_number_before_and_afte
         torch.set_num_threads(before)
 
 
+def test_two_encoders_at_once_leave_torch_its_number(checkpoint: Checkpoint, many: list[bytes]) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        # All four blocks of both calls must have begun before any may end, so the calls overlap.
+        student = Watched(checkpoint.student, together=4)
+        encoder = CompressedEncoder(Checkpoint(checkpoint.config, student), threads=2)
+        with ThreadPoolExecutor(2) as callers:
+            calls = [callers.submit(encoder.encode, many[:512], NONE) for _ in range(2)]
+            assert [call.result().shape[0] for call in calls] == [512, 512]
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_one_block_stays_in_the_thread_that_asked(checkpoint: Checkpoint, many: list[bytes]) -> None:
     student = Watched(checkpoint.student, together=1)
     CompressedEncoder(Checkpoint(checkpoint.config, student), threads=8).encode(many[:256], NONE)

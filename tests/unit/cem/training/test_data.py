@@ -170,10 +170,12 @@ def test_the_fingerprint_knows_every_frame_every_vector_and_their_order(tmp_path
         dataclasses.replace(data, frames=dataclasses.replace(data.frames, frames=swapped)),
         dataclasses.replace(data, frames=dataclasses.replace(data.frames, dictionaries=[Dictionary(b"x" * 9)])),
         dataclasses.replace(data, held_targets=data.held_targets[::-1].copy()),
+        # Features are counted in texts that the teacher said nothing of, too.
+        dataclasses.replace(data, corpus=[*data.corpus, "one more"]),
     ]
     same = dataclasses.replace(data, targets=Targets(stored, data.targets.rows))
     assert same.digest == data.digest
-    assert len({data.digest, *(each.digest for each in changed)}) == 5
+    assert len({data.digest, *(each.digest for each in changed)}) == 6
 
 
 def test_the_cache_says_where_vectors_lie(tmp_path: Path) -> None:
