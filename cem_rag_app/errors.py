@@ -31,6 +31,7 @@ Each message says what happened, where, and what to do next.
     │   └── ChatModelError            the chat model failed, refused or answered nonsense
     ├── StoreError                    a memory on disk cannot be used
     │   ├── MemoryMissingError        there is no memory in that folder
+    │   ├── MemoryExistsError         the folder holds a memory already
     │   ├── MemoryBusyError           another process is writing
     │   ├── MemoryVersionError        made by a newer release
     │   ├── MemoryCorruptError        a file is torn or damaged
@@ -161,6 +162,10 @@ class StoreError(CemRagError):
 
 class MemoryMissingError(StoreError):
     """There is no memory in that folder."""
+
+
+class MemoryExistsError(StoreError):
+    """The folder holds a memory already."""
 
 
 class MemoryBusyError(StoreError):

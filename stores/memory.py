@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from cem_rag_app.cem.pair import Encoders, FrameEncoder, QueryEncoder
-from cem_rag_app.errors import CheckpointError, DimensionError, DiskFullError, MemoryBusyError, StoreError
+from cem_rag_app.errors import (
+    CheckpointError,
+    DimensionError,
+    DiskFullError,
+    MemoryBusyError,
+    MemoryExistsError,
+    StoreError,
+)
 from cem_rag_app.files import sync_folder
 from cem_rag_app.persona.rules import HardRules
 from cem_rag_app.schema import Hit, MemoryItem, Message, Query, Role
@@ -86,7 +93,7 @@ class Memory:
         """Make a memory in a folder that holds none; the folder is made when it is missing.
 
         Raises:
-            StoreError: the folder already holds a memory.
+            MemoryExistsError: the folder already holds a memory.
             DictionaryError: no general dictionary of the language is shipped.
             DiskFullError: no space is left.
         """
@@ -100,7 +107,9 @@ class Memory:
                 with database.write() as connection:
                     fresh = migrate(connection, database.path)
                     if not fresh:
-                        raise StoreError(f"{path} already holds a memory.", remedy="Open it, or choose another folder.")
+                        raise MemoryExistsError(
+                            f"{path} already holds a memory.", remedy="Open it, or choose another folder."
+                        )
                     stored = {k: v for k, v in asdict(profile).items() if k != "persona"}
                     notes.set_value(connection, PROFILE, stored)
                     notes.set_value(connection, GENERATION, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from selenium.common.exceptions import ElementClickInterceptedException
 from selenium.webdriver.common.action_chains import ActionChains
 
 
@@ -42,8 +43,17 @@ def test_a_bubble_marked_by_right_click_is_still_marked_after_a_reload_and_can_b
     page.wait(lambda: page.deep(".row.marked"))
     (star,) = page.deep(".row.marked .star")
     assert star.get_attribute("aria-pressed") == "true"
-    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", star)
-    star.click()
+
+    def unmark():
+        # The page may still be moving towards its end, and the bar at its foot then lies over the star.
+        page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", star)
+        try:
+            star.click()
+        except ElementClickInterceptedException:
+            return False
+        return True
+
+    page.wait(unmark)
     page.wait(lambda: page.deep(".row") and not page.deep(".row.marked"))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cem_rag_app.errors import EmptyInputError, InputError, PersonaError
+from cem_rag_app.errors import EmptyInputError, InputError, MemoryExistsError, PersonaError
 from ui.commands.common import emit, json_option, memory_option, note, progress_bar, settings_for
 
 if TYPE_CHECKING:
@@ -177,9 +177,12 @@ def _create(settings: Settings, kind: Literal["chat", "documents"], sample: Iter
         persona=None if persona is None else HardRules(persona=persona, **settings.rules.model_dump()),
         language="zh" if chosen == EMBEDDED_ZH else "en",
     )
-    Memory.create(
-        settings.memory, profile, encoders=lambda name: encoder_pair(settings, name), settings=settings
-    ).close()
+    try:
+        Memory.create(
+            settings.memory, profile, encoders=lambda name: encoder_pair(settings, name), settings=settings
+        ).close()
+    except MemoryExistsError:
+        return  # another import made it since we looked; it is opened next, as if it had been there
     note(f"New memory {settings.memory}: {kind}, encoder {encoder}" + (f", speaks as {persona}" if persona else ""))
 
 
