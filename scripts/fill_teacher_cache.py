@@ -52,8 +52,8 @@ class ProcessesEncoder:
         return np.concatenate(self._pool.map(_encode, parts, chunksize=1))
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
-        """Not used: a corpus has documents only."""
-        raise NotImplementedError
+        """``(n, dimension)`` float32, unit rows, by this process alone: a corpus has documents only."""
+        return load_teacher(self.name).encode_queries(texts)
 
 
 def main(arguments: list[str] | None = None) -> int:
