@@ -99,18 +99,29 @@ def nltk_corpora(clone: Clone) -> Iterator[Record]:
 def arxiv_abstracts(clone: Clone) -> Iterator[Record]:
     """Titles and abstracts from arXiv's own metadata, some categories, each paper once."""
     seen: set[str] = set()
-    for category, most in ARXIV_CATEGORIES.items():
-        for folder in _ARXIV_FOLDERS:
-            content = b"".join(data for _, data in clone.read([f"{folder}/{category}.tsv.xz"]))
-            if not content:
-                continue
-            rows = list(csv.DictReader(io.StringIO(lzma.decompress(content).decode("utf-8")), delimiter="\t"))
+    for category in ARXIV_CATEGORIES:
+        for row in trained_on(clone, category):
+            if row["arxiv_id"] not in seen:
+                seen.add(row["arxiv_id"])
+                yield from prose(_without_tex(row["abstract"]), _without_tex(row["title"]))
+
+
+def trained_on(clone: Clone, category: str) -> list[dict[str, str]]:
+    """The papers of a category that the training corpus takes."""
+    for folder in _ARXIV_FOLDERS:
+        rows = read_rows(clone, f"{folder}/{category}.tsv.xz")
+        if rows:
             random.Random(category).shuffle(rows)
-            for row in rows[:most]:
-                if row["arxiv_id"] not in seen:
-                    seen.add(row["arxiv_id"])
-                    yield from prose(_without_tex(row["abstract"]), _without_tex(row["title"]))
-            break
+            return rows[: ARXIV_CATEGORIES[category]]
+    return []
+
+
+def read_rows(clone: Clone, path: str) -> list[dict[str, str]]:
+    """The papers of one of the archive's tables; none where the clone does not hold it."""
+    content = b"".join(data for _, data in clone.read([path]))
+    if not content:
+        return []
+    return list(csv.DictReader(io.StringIO(lzma.decompress(content).decode("utf-8")), delimiter="\t"))
 
 
 def prose(text: str, title: str) -> Iterator[Record]:
