@@ -12,9 +12,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from tqdm import tqdm
+
 from scripts.corpus_english import ARXIV_CATEGORIES, read_rows, trained_on
 from scripts.corpus_git import Clone, find_clone
-from tqdm import tqdm
 
 _REPOSITORY = "staeiou/arxiv_archive"
 _QUERY_EVERY = 97
