@@ -93,6 +93,27 @@ class ServerSettings(_Section):
     host: str = Field(default="127.0.0.1", description="Address to listen on; the default is this machine alone.")
     port: int = Field(default=8501, ge=1, le=65535, description="Port of the page and the API.")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Bytes one HTTP request may carry.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Key that every data route of the API asks for (`Authorization: Bearer KEY` or `X-API-Key: KEY`); "
+        "none leaves the API open to whoever reaches its address.",
+    )
+
+
+class VectorSettings(_Section):
+    """The vector service: which collection the API serves, and within which bounds."""
+
+    folder: Path | None = Field(default=None, description="Folder of the collection; none serves no vectors.")
+    catalog_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL of the collection's catalog; none is SQLite in the folder."
+    )
+    max_items: int = Field(default=10_000, ge=1, description="Vectors one `POST /vectors` may bring.")
+    max_body_bytes: int = Field(default=67_108_864, ge=1024, description="Bytes one `POST /vectors` may carry.")
+    cache_entries: int = Field(
+        default=1_024, ge=0, description="Answers of popular searches that are kept; 0 keeps none."
+    )
+    batch: int = Field(default=64, ge=1, le=1_024, description="Searches in flight that are answered together at most.")
 
 
 class Settings(BaseSettings):
@@ -118,3 +139,4 @@ class Settings(BaseSettings):
     chat: ChatSettings = ChatSettings()
     rules: RuleSettings = RuleSettings()
     server: ServerSettings = ServerSettings()
+    vectors: VectorSettings = VectorSettings()
