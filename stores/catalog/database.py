@@ -22,6 +22,7 @@ from cem_rag_app.errors import (
     StoreError,
 )
 from stores.catalog.migrations import SCHEMA_VERSION, check_version, migrate, schema_version
+from stores.points import reached
 
 FILE_NAME = "catalog.sqlite"
 _BUSY_SECONDS = 30.0
@@ -82,8 +83,11 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: durable when the block is left, undone when it raises."""
-        with _named_errors(self.path), self._writing.connect() as connection, connection.begin():
-            yield connection
+        with _named_errors(self.path), self._writing.connect() as connection:
+            with connection.begin():
+                yield connection
+                reached("catalog: before a commit")
+            reached("catalog: committed")
 
     def shrink(self) -> None:
         """Give free pages and the write-ahead log back to the disk.
@@ -94,6 +98,7 @@ class Database:
             cursor = connection.cursor()
             try:
                 cursor.execute("VACUUM")
+                reached("catalog: shrunk")
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & _CODE_MASK not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from cem_rag_app.errors import MemoryVersionError
+from stores.points import reached
 
 _FIRST = (
     "CREATE TABLE memory_state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -100,6 +101,7 @@ def migrate(connection: Connection, path: Path) -> bool:
     for statements in MIGRATIONS[version:]:
         for statement in statements:
             connection.exec_driver_sql(statement)
+            reached("migration: statement")
     if version < SCHEMA_VERSION:
         connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return version == 0
