@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +22,20 @@ from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, train_dictionary
 from cem_rag_app.zpkg.repack import recompress
 from cem_rag_app.zpkg.writer import PackInfo, PackWriter
-from stores.catalog.chunks import count_chunks, locations_after
+from stores.catalog.chunks import count_chunks, locations_after, position
 from stores.catalog.database import Database
 from stores.catalog.notes import get_value, set_value
 from stores.catalog.tables import chunks, dictionaries, packs
 from stores.frames import CURRENT_DICTIONARY, FrameStore, add_dictionary, pack_path
 from stores.live_index import GENERATION
 from stores.profile import Progress
-from stores.tail import open_bytes
+from stores.tail import NO_DICTIONARY, open_bytes
 
 TRAINED_AT = "dictionary_trained_at"
 """State key: chunks in the memory when its own dictionary was trained; 0 before."""
+
+TRAINED_THROUGH = "dictionary_trained_through"
+"""State key: the last chunk that its own dictionary may have learned from; missing where none was trained."""
 
 RETRAIN_FACTOR = 4
 REWRITE_SHARE = 8
@@ -73,8 +76,22 @@ class Packing:
         self._settings = settings
         self._largest = largest
 
-    def run(self, *, force: bool = False, progress: Progress | None = None) -> Packed:
+    def run(
+        self,
+        *,
+        force: bool = False,
+        without: Collection[int] = (),
+        start: Dictionary = NO_DICTIONARY,
+        progress: Progress | None = None,
+    ) -> Packed:
         """Pack what is worth packing; with ``force``, write all packs anew.
+
+        Args:
+            force: also packs that are in order, and the last one of a memory that holds nothing any more.
+            without: keys of dictionaries that no frame may need afterwards. A current one among them is trained
+                anew, or gives way to ``start`` where too little is left to train on.
+            start: what a memory too small for a dictionary of its own begins with.
+            progress: called now and then with the stage ``pack``.
 
         Raises:
             DiskFullError: no space is left; the memory is as it was.
@@ -89,15 +106,19 @@ class Packing:
                 ).scalar_one()
             )
             trained_at = int(get_value(connection, TRAINED_AT) or 0)
+            through = get_value(connection, TRAINED_THROUGH)
+            unwanted = int(get_value(connection, CURRENT_DICTIONARY)) in without
         train = count >= self._settings.own_dictionary_from and (
-            trained_at == 0 or count >= RETRAIN_FACTOR * trained_at
+            trained_at == 0 or count >= RETRAIN_FACTOR * trained_at or unwanted
         )
-        if not count or not (train or force or fresh * REWRITE_SHARE > count):
+        if not force and (not count or not (train or fresh * REWRITE_SHARE > count)):
             return Packed()
         dictionary = self._frames.compressor()[1].dictionary
+        if unwanted:
+            dictionary, trained_at, through = start, 0, None
         if train:
             try:
-                dictionary = self._train()
+                dictionary, trained_at, through = self._train(), count, self._newest()
             except DictionaryError as error:
                 # Texts too short or too alike to learn from also gain nothing by it: the present dictionary stays.
                 _log.info("The memory keeps its dictionary. %s", error)
@@ -107,7 +128,9 @@ class Packing:
         number = self._next_number()
         written, places = self._write(dictionary, number, count, progress)
         with self._database.write() as connection:
-            self._switch(connection, dictionary, written, places, trained_at=count if train else trained_at)
+            self._switch(connection, dictionary, written, places)
+            set_value(connection, TRAINED_AT, trained_at)
+            set_value(connection, TRAINED_THROUGH, through)
         self.remove_orphans()
         return Packed(chunks=len(places), packs=len(written), own_dictionary=train)
 
@@ -161,7 +184,8 @@ class Packing:
                 places[chunk_id] = (number, index, zlib.crc32(frame))
                 if progress is not None and len(places) % _PIECE == 0:
                     progress("pack", len(places), total)
-            written.append(writer.seal())
+            if places:
+                written.append(writer.seal())
         if progress is not None:
             progress("pack", len(places), total)
         return written, places
@@ -190,8 +214,6 @@ class Packing:
         dictionary: Dictionary,
         written: list[PackInfo],
         places: dict[int, tuple[int, int, int]],
-        *,
-        trained_at: int,
     ) -> None:
         """Let the catalog refer to the new packs and forget the old ones, all at once."""
         old_packs = list(connection.execute(select(packs.c.pack_number)).scalars())
@@ -226,10 +248,14 @@ class Packing:
                 connection.execute(dictionaries.delete().where(row))
             elif other != key:
                 connection.execute(dictionaries.update().where(row).values(data=data))
-        connection.execute(dictionaries.update().where(dictionaries.c.dictionary_key == key).values(data=None))
-        set_value(connection, TRAINED_AT, trained_at)
+        kept = None if written else dictionary.data  # a pack carries it
+        connection.execute(dictionaries.update().where(dictionaries.c.dictionary_key == key).values(data=kept))
         if before != key:
             set_value(connection, GENERATION, int(get_value(connection, GENERATION)) + 1)
+
+    def _newest(self) -> int:
+        with self._database.read() as connection:
+            return position(connection).chunk_id
 
     def _next_number(self) -> int:
         with self._database.read() as connection:
