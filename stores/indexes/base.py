@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cem_rag_app.schema import FloatArray
 
 IndexName = Literal["flat", "hnsw", "ivf", "ivfpq", "rabitq"]
+MetricName = Literal["cosine", "l2"]
 IntArray = NDArray[np.int64]
 
 FLAT_UP_TO = 10_000
@@ -24,20 +25,27 @@ class IndexParameters:
 
     Attributes:
         kind: how vectors are searched.
+        metric: ``cosine`` compares unit vectors by their inner product, ``l2`` any vectors by their distance.
         m: links of an HNSW node.
         ef_construction: HNSW candidates while building.
         ef_search: HNSW candidates while searching.
         nlist: IVF cells; 0 takes 4 * sqrt(n).
         nprobe: IVF cells searched.
-        refine_factor: codes of ``ivfpq`` and ``rabitq`` looked at again in 8 bits, as a multiple of k.
+        pq_m: pieces that ``ivfpq`` cuts a vector in, one code each; must divide the dimension; 0 takes a piece of 4.
+        pq_bits: bits of such a code, 4 or 8.
+        refine_factor: codes of ``ivfpq`` and ``rabitq`` looked at again in 8 bits, as a multiple of k; 0 keeps
+            the codes alone.
     """
 
     kind: IndexName = "flat"
+    metric: MetricName = "cosine"
     m: int = 32
     ef_construction: int = 200
     ef_search: int = 128
     nlist: int = 0
     nprobe: int = 32
+    pq_m: int = 0
+    pq_bits: int = 4
     refine_factor: int = 8
 
     def to_json(self) -> dict[str, Any]:
@@ -56,9 +64,10 @@ def choose_kind(wanted: str, count: int) -> IndexName:
 
 
 class VectorIndex(Protocol):
-    """Vectors at positions 0, 1, 2, ... in the order they were added; similarity is the inner product.
+    """Vectors at positions 0, 1, 2, ... in the order they were added.
 
-    Vectors are float32 with unit rows (I6), so the inner product is the cosine.
+    Under ``cosine`` vectors are float32 with unit rows (I6), and the similarity is their inner product. Under ``l2``
+    it is the squared distance, negated, so that more is nearer there too.
     """
 
     parameters: IndexParameters

@@ -20,6 +20,7 @@ EXACT_UP_TO = 0.1
 """Share of allowed positions up to which they are scanned exactly: a graph walked under a strict filter loses its
 way (recall .47 at 1 %), while a scan of so few is exact and quick."""
 
+_CODED = ("ivfpq", "rabitq")
 _POINTS_PER_CELL = 39  # FAISS warns below; fewer cells are taken instead
 
 
@@ -38,9 +39,8 @@ class FaissIndex:
         self.parameters = parameters
         faiss.omp_set_num_threads(1)  # one thread a query: with two, FAISS spends milliseconds on waking them
         count = 0 if training is None else len(training)
-        self._index: Any = faiss.index_factory(
-            dimension, _recipe(parameters, dimension, count), faiss.METRIC_INNER_PRODUCT
-        )
+        metric = faiss.METRIC_L2 if parameters.metric == "l2" else faiss.METRIC_INNER_PRODUCT
+        self._index: Any = faiss.index_factory(dimension, _recipe(parameters, dimension, count), metric)
         if parameters.kind == "hnsw":
             self._index.hnsw.efConstruction = parameters.ef_construction
         if not self._index.is_trained:
@@ -101,11 +101,12 @@ class FaissIndex:
         if allowed is not None and count < len(self) * EXACT_UP_TO:
             return self._scan(query, k, np.flatnonzero(allowed))
         selector = None if allowed is None else _selector(allowed)
-        similarities, positions = self._index.search(
+        scores, positions = self._index.search(
             np.ascontiguousarray(query[None, :], dtype=np.float32), k, params=self._search_parameters(selector)
         )
         found = positions[0] >= 0
-        return positions[0][found].astype(np.int64), similarities[0][found].astype(np.float32)
+        similarities = -scores[0][found] if self.parameters.metric == "l2" else scores[0][found]
+        return positions[0][found].astype(np.int64), similarities.astype(np.float32)
 
     def vectors(self, positions: IntArray) -> FloatArray:
         """Stored vectors (n, d)."""
@@ -119,11 +120,13 @@ class FaissIndex:
         _faiss().write_index(self._index, str(path))
 
     def _prepare(self) -> None:
-        if self.parameters.kind == "ivf":
-            self._index.make_direct_map()  # so that vectors can be read back by position
+        # So that vectors can be read back by position; a refining index reads them from its second stage.
+        if self.parameters.kind == "ivf" or (self.parameters.kind in _CODED and not self.parameters.refine_factor):
+            self._index.make_direct_map()
 
     def _scan(self, query: FloatArray, k: int, positions: IntArray) -> tuple[IntArray, FloatArray]:
-        similarities = self.vectors(positions) @ query
+        rows = self.vectors(positions)
+        similarities = -np.square(rows - query).sum(axis=1) if self.parameters.metric == "l2" else rows @ query
         order = np.argsort(-similarities, kind="stable")[:k]
         return positions[order], similarities[order].astype(np.float32)
 
@@ -135,7 +138,7 @@ class FaissIndex:
         if chosen.kind == "hnsw":
             return faiss.SearchParametersHNSW(sel=selector, efSearch=chosen.ef_search)
         cells = faiss.SearchParametersIVF(sel=selector, nprobe=chosen.nprobe)
-        if chosen.kind == "ivf":
+        if chosen.kind == "ivf" or not chosen.refine_factor:
             return cells
         return faiss.IndexRefineSearchParameters(k_factor=float(chosen.refine_factor), base_index_params=cells)
 
@@ -143,14 +146,26 @@ class FaissIndex:
 def _recipe(parameters: IndexParameters, dimension: int, count: int) -> str:
     """The FAISS factory string (https://github.com/facebookresearch/faiss/wiki/The-index-factory)."""
     cells = parameters.nlist or max(1, min(int(4 * math.sqrt(count)), count // _POINTS_PER_CELL))
+    refine = ",Refine(SQ8)" if parameters.refine_factor else ""
     recipes: dict[IndexName, str] = {
         "flat": "Flat",
         "hnsw": f"HNSW{parameters.m},Flat",
         "ivf": f"IVF{cells},Flat",
-        "ivfpq": f"IVF{cells},PQ{_subquantizers(dimension)}x4fs,Refine(SQ8)",
-        "rabitq": f"IVF{cells},RaBitQ,Refine(SQ8)",
+        "ivfpq": f"IVF{cells},{_product_code(parameters, dimension)}{refine}",
+        "rabitq": f"IVF{cells},RaBitQ{refine}",
     }
     return recipes[parameters.kind]
+
+
+def _product_code(parameters: IndexParameters, dimension: int) -> str:
+    """Codes of 4 bits lie in blocks that are compared 32 at a time ("fast scan"); those of 8 bits do not fit one."""
+    pieces = parameters.pq_m or _subquantizers(dimension)
+    if dimension % pieces or parameters.pq_bits not in (4, 8):
+        raise DimensionError(
+            f"Vectors of dimension {dimension} cannot be cut in {pieces} pieces of {parameters.pq_bits} bits each.",
+            remedy="Choose a pq_m that divides the dimension, and 4 or 8 bits.",
+        )
+    return f"PQ{pieces}x4fs" if parameters.pq_bits == 4 else f"PQ{pieces}x8"
 
 
 def _subquantizers(dimension: int) -> int:

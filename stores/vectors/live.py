@@ -1,0 +1,214 @@
+"""The index of an open collection: follows the catalog, whoever wrote to it, and is rebuilt when it cannot."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cem_rag_app.errors import DimensionError, MemoryCorruptError
+from cem_rag_app.schema import FloatArray
+from stores.catalog.chunks import Position
+from stores.indexes.base import FLAT_UP_TO, IndexParameters, IntArray, MetricName
+from stores.indexes.faiss_index import TRAIN_FROM, FaissIndex
+from stores.indexes.files import SavedIndex, load_index, save_index
+from stores.vectors.catalog import VectorCatalog
+
+GRAPH_UP_TO = 200_000
+"""Vectors up to which ``auto`` takes a graph: beyond, building it takes hours and its vectors most of the memory."""
+
+_ENCODER = "z"
+_PIECE = 4_096
+_TRAIN_AT_MOST = 160_000
+_log = logging.getLogger(__name__)
+
+
+class LiveVectors:
+    """Vectors at positions in the order of their keys; thread-safe.
+
+    Keys only grow, so what is missing lies above the last one, and a key is found by bisection. Deleted keys stay
+    as dead positions until the index is built anew.
+    """
+
+    def __init__(
+        self, folder: Path, catalog: VectorCatalog, metric: MetricName, wanted: IndexParameters | None
+    ) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._metric = metric
+        self._wanted = wanted
+        self._lock = threading.RLock()
+        self._state: SavedIndex | None = None
+        self._looked_on_disk = False
+        self.unsaved = 0
+        """Changes that the index on disk does not have."""
+
+    def __len__(self) -> int:
+        """Live vectors."""
+        with self._lock:
+            return 0 if self._state is None else int(self._state.live.sum())
+
+    @property
+    def parameters(self) -> IndexParameters | None:
+        """How vectors are searched; None while there are none."""
+        with self._lock:
+            return None if self._state is None else self._state.index.parameters
+
+    def follow(self) -> Position:
+        """Take in what changed; cheap when nothing did. Returns the position now covered."""
+        with self._lock:
+            now = self._catalog.position()
+            state = self._usable_state(now)
+            if state is None or state.covers == now:
+                return now
+            deleted = self._catalog.deleted_after(state.covers.deletion, now.deletion)
+            live = state.live & ~np.isin(state.chunk_ids, deleted) if len(deleted) else state.live
+            state = replace(state, live=live, covers=Position(state.covers.chunk_id, now.deletion))
+            self.unsaved += len(deleted)
+            while state.covers.chunk_id < now.chunk_id:
+                state = self._extended(state, now)
+            self._state = state
+            if self._outgrown(state):
+                self.build()
+            return now
+
+    def search(self, query: FloatArray, k: int, allowed: IntArray | None = None) -> tuple[IntArray, FloatArray]:
+        """Keys and similarities nearest to a query, best first, of what :meth:`follow` has taken in.
+
+        Args:
+            query: (d,) float32; unit length under ``cosine``.
+            k: how many.
+            allowed: ascending keys that may be returned; None allows all.
+
+        Raises:
+            DimensionError: the query has another dimension.
+        """
+        with self._lock:
+            state = self._state
+            if state is None or not len(state.chunk_ids):
+                return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+            if query.shape != (state.index.dimension,):
+                raise DimensionError(
+                    f"A query vector of shape {query.shape} does not fit a collection of {state.index.dimension}.",
+                    remedy="Use the encoder that the collection was made with.",
+                )
+            mask = None if state.live.all() else state.live
+            if allowed is not None:
+                mask = np.zeros(len(state.chunk_ids), dtype=bool)
+                places = np.searchsorted(state.chunk_ids, allowed)
+                inside = places < len(state.chunk_ids)
+                places, allowed = places[inside], allowed[inside]
+                mask[places[state.chunk_ids[places] == allowed]] = True
+                mask &= state.live
+            positions, similarities = state.index.search(query, k, mask)
+            return state.chunk_ids[positions], similarities
+
+    def build(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Write the index anew from the catalog, in the kind that its size asks for, without dead positions."""
+        with self._lock:
+            now = self._catalog.position()
+            keys = self._catalog.keys()
+            keys = keys[keys <= now.chunk_id]
+            _, dimension = self._catalog.describe()
+            if dimension is None:
+                return
+            parameters = self._parameters(len(keys))
+            index = FaissIndex(dimension, parameters, self._training(keys, parameters))
+            state = SavedIndex(
+                index,
+                np.empty(0, dtype=np.int64),
+                np.empty(0, dtype=bool),
+                Position(0, now.deletion),
+                _ENCODER,
+                (),
+                0,
+            )
+            while state.covers.chunk_id < now.chunk_id:
+                state = self._extended(state, now)
+                if progress is not None:
+                    progress(len(state.chunk_ids), len(keys))
+            self._state = state
+            self.unsaved += len(keys)
+
+    def save(self) -> None:
+        """Replace the index on disk.
+
+        Raises:
+            DiskFullError: no space is left.
+        """
+        with self._lock:
+            if self._state is not None and self.unsaved:
+                save_index(self._folder, self._state)
+                self.unsaved = 0
+
+    def _extended(self, state: SavedIndex, now: Position) -> SavedIndex:
+        keys, rows = self._catalog.after(state.covers.chunk_id, _PIECE, now.chunk_id)
+        if not len(keys):
+            return replace(state, covers=Position(now.chunk_id, state.covers.deletion))
+        state.index.add(rows)
+        self.unsaved += len(keys)
+        return replace(
+            state,
+            chunk_ids=np.concatenate((state.chunk_ids, keys)),
+            live=np.concatenate((state.live, np.ones(len(keys), dtype=bool))),
+            covers=Position(int(keys[-1]), state.covers.deletion),
+        )
+
+    def _usable_state(self, now: Position) -> SavedIndex | None:
+        """What is in memory, else on disk, else built anew; None while the collection never held a vector."""
+        if self._state is None and not self._looked_on_disk:
+            self._state = self._load(now)
+            self._looked_on_disk = True
+        if self._state is None and now.chunk_id:
+            self.build()
+        return self._state
+
+    def _load(self, now: Position) -> SavedIndex | None:
+        try:
+            saved = load_index(self._folder)
+        except MemoryCorruptError as error:
+            _log.warning("%s", error)
+            return None
+        if saved is None:
+            return None
+        ahead = saved.covers.chunk_id > now.chunk_id or saved.covers.deletion > now.deletion
+        parameters = saved.index.parameters
+        if ahead or parameters.metric != self._metric or saved.encoder != _ENCODER:
+            _log.info("The index in %s is of another collection: rebuilt.", self._folder)
+            return None
+        return saved
+
+    def _outgrown(self, state: SavedIndex) -> bool:
+        """Whether the size asks for another kind, or more than a third of the positions are dead."""
+        live = int(state.live.sum())
+        kind = self._parameters(live).kind
+        smaller = _ORDER.index(kind) > _ORDER.index(state.index.parameters.kind)
+        return smaller or (len(state.live) - live) * 3 > len(state.live)
+
+    def _parameters(self, count: int) -> IndexParameters:
+        if self._wanted is not None:
+            learned = self._wanted.kind not in ("flat", "hnsw")
+            chosen = IndexParameters("flat") if learned and count < TRAIN_FROM else self._wanted
+        elif count <= FLAT_UP_TO:
+            chosen = IndexParameters("flat")
+        elif count <= GRAPH_UP_TO:
+            chosen = IndexParameters("hnsw")
+        else:
+            chosen = IndexParameters("ivfpq", nlist=int(4 * math.sqrt(count)))
+        return replace(chosen, metric=self._metric)
+
+    def _training(self, keys: IntArray, parameters: IndexParameters) -> FloatArray | None:
+        if parameters.kind in ("flat", "hnsw"):
+            return None
+        some = keys
+        if len(keys) > _TRAIN_AT_MOST:
+            some = np.sort(np.random.default_rng(0).choice(keys, _TRAIN_AT_MOST, replace=False))
+        return self._catalog.vectors_of(some.tolist())
+
+
+_ORDER = ("flat", "hnsw", "ivf", "ivfpq", "rabitq")
