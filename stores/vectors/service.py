@@ -196,6 +196,10 @@ class VectorCollection:
         self._index.follow()
         self._index.save()
 
+    def position(self) -> Position:
+        """What was last written and last deleted; every write changes it, whoever made it."""
+        return self._catalog.position()
+
     def stats(self) -> dict[str, Any]:
         """Sizes and parameters: ``count``, ``dimension``, ``metric``, ``index``, ``bytes``, ``catalog``."""
         self._index.follow()
