@@ -105,7 +105,7 @@ def test_an_id_that_is_replaced_is_found_as_the_new_one_alone(collection: Vector
     assert ids(collection, {}) == {"i1", "i2"}
     assert collection.add([VectorItem("i1", vector(9), {"label": "b"})], replace=True).inserted == 1
     best = collection.search(SearchRequest(vector(9), k=5))
-    assert [hit.id for hit in best][0] == "i1"
+    assert best[0].id == "i1"
     assert best[0].sim_z == pytest.approx(1.0, abs=1e-5)
     assert len(best) == 2
     assert ids(collection, {"label": "a"}) == {"i2"}
