@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from cem_rag_app.errors import (
     PersonaError,
     StoreError,
 )
+from stores.catalog.log import check_log
 from stores.catalog.migrations import SCHEMA_VERSION, check_version, migrate, schema_version
 from stores.points import reached
 
@@ -30,6 +33,9 @@ _WAL_PAGES = 256
 _WAL_KEPT = _WAL_PAGES * 4096
 _SHARED_MEMORY = 32_768
 """Bytes of a piece of the ``-shm`` file, the first thing that opening a catalog writes."""
+_opening = threading.Lock()
+_open_here: Counter[Path] = Counter()
+"""How often this process has each catalog open."""
 _CODE_MASK = 0xFF  # SQLite's extended result codes carry the primary code in the low byte
 
 
@@ -37,10 +43,20 @@ class Database:
     """A SQLite file in write-ahead mode whose commits are durable: ``synchronous=FULL`` syncs each of them.
 
     Many readers and one writer at a time, in any number of threads and processes.
+
+    Raises:
+        MemoryCorruptError: acknowledged transactions in its write-ahead log cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._name = path.absolute()
+        self._counted = 1
+        with _opening:
+            # Where this process has the catalog open, its log has been checked, and looking would undo SQLite's locks.
+            if not _open_here[self._name]:
+                check_log(path)
+            _open_here[self._name] += self._counted
         self._engine = _engine(path)
         self._writing = self._engine.execution_options(writes=True)
 
@@ -51,7 +67,7 @@ class Database:
         Raises:
             MemoryMissingError: there is none.
             MemoryVersionError: a newer release made it.
-            MemoryCorruptError: the file is no database.
+            MemoryCorruptError: the file is no database, or acknowledged transactions in its log cannot be read.
         """
         missing = MemoryMissingError(
             f"There is no memory in {path.parent}.",
@@ -89,24 +105,30 @@ class Database:
                 reached("catalog: before a commit")
             reached("catalog: committed")
 
-    def shrink(self) -> None:
-        """Give free pages and the write-ahead log back to the disk.
+    def shrink(self) -> bool:
+        """Give free pages and the write-ahead log back to the disk; returns whether nothing of them is left.
 
-        Readers are not disturbed. With another writer at work it is left for the next time.
+        Readers are not disturbed. With another writer at work, or a reader of an earlier state, it is left for the
+        next time.
         """
         with _named_errors(self.path), contextlib.closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
             try:
                 cursor.execute("VACUUM")
                 reached("catalog: shrunk")
-                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & _CODE_MASK not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
+                return False
+        return not busy
 
     def close(self) -> None:
         """Give back all connections."""
         self._engine.dispose()
+        with _opening:
+            _open_here[self._name] -= self._counted
+            self._counted = 0
 
 
 def _engine(path: Path) -> Engine:
