@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cem_rag_app.errors import MemoryMissingError
+from cem_rag_app.errors import MemoryMissingError, SettingsError
 from cem_rag_app.schema import Query
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphs.persona.chat import PersonaChat
     from graphs.qa.ask import Answer
     from stores.memory import Memory
+    from stores.vectors.service import VectorCollection
 
 
 class Services:
@@ -25,6 +26,7 @@ class Services:
         settings: Every knob.
         open_memory: Opens the memory.
         make_chat: Makes the persona's chat out of it.
+        open_vectors: Opens the vector collection.
     """
 
     def __init__(
@@ -33,18 +35,27 @@ class Services:
         *,
         open_memory: Callable[[], Memory],
         make_chat: Callable[[Memory], PersonaChat],
+        open_vectors: Callable[[], VectorCollection],
     ) -> None:
         self.settings = settings
         self._open_memory = open_memory
         self._make_chat = make_chat
+        self._open_vectors = open_vectors
         self._lock = threading.RLock()
+        self._vectors_lock = threading.Lock()  # of its own: a search of vectors does not wait for a memory to open
         self._memory: Memory | None = None
         self._chat: PersonaChat | None = None
+        self._vectors: VectorCollection | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Services:
         """Wire the real parts. Nothing is opened yet."""
-        return cls(settings, open_memory=lambda: open_memory(settings), make_chat=lambda m: make_chat(m, settings))
+        return cls(
+            settings,
+            open_memory=lambda: open_memory(settings),
+            make_chat=lambda memory: make_chat(memory, settings),
+            open_vectors=lambda: open_vectors(settings),
+        )
 
     @property
     def memory(self) -> Memory:
@@ -66,6 +77,18 @@ class Services:
                 self._chat = self._make_chat(self.memory)
             return self._chat
 
+    @property
+    def vectors(self) -> VectorCollection:
+        """The open vector collection.
+
+        Raises:
+            SettingsError: None is served.
+        """
+        with self._vectors_lock:
+            if self._vectors is None:
+                self._vectors = self._open_vectors()
+            return self._vectors
+
     def ask(self, question: str) -> Answer:
         """Answer a question from the documents of the memory, citing chunks."""
         from graphs.qa.ask import ask
@@ -73,7 +96,9 @@ class Services:
         return ask(self.memory, question, self.settings)
 
     def warm(self) -> None:
-        """Open everything a first turn needs, so that it does not wait: memory, voice, encoders, index."""
+        """Open everything a first request needs, so that it does not wait: vectors, memory, voice, encoders, index."""
+        if self.settings.vectors.folder is not None:
+            self.vectors.stats()
         if self.memory.rules is not None:
             from graphs.persona.build import build_persona_graph
 
@@ -83,6 +108,10 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened."""
+        with self._vectors_lock:
+            if self._vectors is not None:
+                self._vectors.close()
+            self._vectors = None
         with self._lock:
             if self._memory is not None:
                 self._memory.close()
@@ -121,6 +150,24 @@ def open_memory(settings: Settings) -> Memory:
     from stores.memory import Memory
 
     return Memory.open(settings.memory, encoders=lambda name: encoder_pair(settings, name), settings=settings)
+
+
+def open_vectors(settings: Settings) -> VectorCollection:
+    """Open the vector collection in ``settings.vectors.folder``; an empty one is made where there is none.
+
+    Raises:
+        SettingsError: The setting names no folder.
+    """
+    from stores.vectors.service import VectorCollection
+
+    folder, url = settings.vectors.folder, settings.vectors.catalog_url
+    if folder is None:
+        raise SettingsError(
+            "No vector collection is served.",
+            remedy="Start with `cem-rag serve --vectors DIR`, or set CEM_RAG_VECTORS__FOLDER.",
+        )
+    make = VectorCollection.open if VectorCollection.exists(folder) else VectorCollection.create
+    return make(folder, None if url is None else url.get_secret_value())
 
 
 def memory_exists(settings: Settings) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 
 from cem_rag_app.errors import CemRagError
+from cem_rag_app.settings import Settings
 from ui import strings
 from ui.client import Client
 from ui.components import messenger, recalled
@@ -214,7 +215,8 @@ def _now() -> float:
 
 @st.cache_resource
 def _service(url: str) -> Client:
-    return Client(url)
+    key = Settings().server.api_key  # this process's own: the page is served by the one that asks for it
+    return Client(url, api_key=None if key is None else key.get_secret_value())
 
 
 def _own_address() -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
@@ -21,6 +23,16 @@ from ui.wire import (
     Preview,
     Status,
 )
+from ui.wire_vectors import (
+    Added,
+    AddRequest,
+    Deleted,
+    Item,
+    SearchBody,
+    SearchResults,
+    Stored,
+    VectorStats,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,13 +42,22 @@ class Client:
 
     Args:
         base_url: The API's address, for example ``http://127.0.0.1:8501/api``.
+        api_key: The API's key, where it asks for one.
         timeout: Seconds one call may take; a turn with a remote model takes several.
         transport: Another way to the service; tests pass an in-process one.
     """
 
-    def __init__(self, base_url: str, *, timeout: float = 120.0, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        timeout: float = 120.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         # A proxy from the environment has no business between two ends of one process.
-        self._http = httpx.Client(base_url=base_url, transport=transport, trust_env=False)
+        self._http = httpx.Client(base_url=base_url, headers=headers, transport=transport, trust_env=False)
         self._timeout = timeout
 
     def chat(self, text: str, *, conversation: str = "default", turn_id: str | None = None) -> ChatReply:
@@ -69,6 +90,27 @@ class Client:
         body = BuildRequest(limit=limit, batch_size=batch_size)
         return self._call("POST", "/rag/index/build", Built, body=body, patient=True)
 
+    def add_vectors(self, items: Sequence[Item], *, replace: bool = False) -> Added:
+        """Store vectors, all or none; an id that is there already is a duplicate, unless it is to be replaced."""
+        body = AddRequest(items=list(items), replace=replace)
+        return self._call("POST", "/vectors", Added, body=body, patient=True)
+
+    def vector(self, item_id: str) -> Stored:
+        """Return one vector with its metadata and its macro sequence."""
+        return self._call("GET", f"/vectors/{quote(item_id, safe='')}", Stored)
+
+    def delete_vector(self, item_id: str) -> Deleted:
+        """Delete one vector."""
+        return self._call("DELETE", f"/vectors/{quote(item_id, safe='')}", Deleted)
+
+    def search(self, question: SearchBody) -> SearchResults:
+        """Find the nearest vectors."""
+        return self._call("POST", "/search", SearchResults, body=question)
+
+    def vector_stats(self) -> VectorStats:
+        """Say what the collection holds and how quickly it is searched."""
+        return self._call("GET", "/stats", VectorStats)
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -96,7 +138,7 @@ class Client:
                 method,
                 path,
                 params=params,
-                json=None if body is None else body.model_dump(),
+                json=None if body is None else body.model_dump(by_alias=True, exclude_unset=True),
                 timeout=None if patient else self._timeout,
             )
         except httpx.TransportError as error:

@@ -31,7 +31,7 @@ THEME = {
 
 
 def create_app(services: Services) -> App:
-    """Put the page, `/api` and `/healthz` into one ASGI application."""
+    """Put the page, `/api`, `/healthz` and the vector service's own addresses into one ASGI application."""
     import streamlit
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
@@ -49,7 +49,10 @@ def create_app(services: Services) -> App:
         yield {}
         services.close()
 
-    routes = [Route("/healthz", healthz), Mount("/api", create_api(services))]
+    api = create_api(services)
+    # The vector service has its addresses at the root too, as its clients and Prometheus expect them: same application.
+    direct = [Route(path, api) for path in ("/vectors", "/vectors/{id:path}", "/search", "/stats", "/metrics")]
+    routes = [Route("/healthz", healthz), *direct, Mount("/api", api)]
     return streamlit.App(PAGE, routes=routes, lifespan=lifespan)
 
 

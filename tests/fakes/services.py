@@ -10,7 +10,8 @@ from cem_rag_app.errors import CemRagError
 from cem_rag_app.persona.rules import HardRules
 from cem_rag_app.schema import Hit, Message, Query, Segment
 from cem_rag_app.settings import Settings
-from ui.app import Services
+from tests.fakes.vectors import FakeCollection
+from ui.app import Services, open_vectors
 
 
 @dataclass
@@ -112,10 +113,20 @@ class FakeChat:
 
 
 def fake_services(
-    texts: tuple[tuple[str, str], ...] = (), *, persona: str = "小满", settings: Settings | None = None, **chat: Any
+    texts: tuple[tuple[str, str], ...] = (),
+    *,
+    persona: str = "小满",
+    settings: Settings | None = None,
+    vectors: FakeCollection | None = None,
+    **chat: Any,
 ) -> tuple[Services, FakeMemory, FakeChat]:
     """Real wiring around a fake memory and a fake chat."""
     memory = FakeMemory(texts, persona)
     talk = FakeChat(memory, **chat)
-    services = Services(settings or Settings(), open_memory=lambda: memory, make_chat=lambda _: talk)
+    services = Services(
+        settings or Settings(),
+        open_memory=lambda: memory,
+        make_chat=lambda _: talk,
+        open_vectors=lambda: vectors or open_vectors(services.settings),
+    )
     return services, memory, talk

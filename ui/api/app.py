@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cem_rag_app import schema
-from cem_rag_app.errors import CemRagError
+from cem_rag_app.errors import CemRagError, MemoryMissingError
 from ui.addresses import LOOPBACK
 from ui.api.errors import add_error_handlers
+from ui.api.keys import ApiKey, document_key
 from ui.api.limits import BodyLimit
+from ui.api.metrics import CONTENT_TYPE, Measured, Metrics
+from ui.api.searches import Searches
+from ui.api.vectors import vector_routes
 from ui.wire import (
     MAX_TEXT,
     BuildRequest,
@@ -46,14 +51,21 @@ def create_api(services: Services) -> FastAPI:
         services: The wired parts; nothing is opened before a request asks for it.
     """
     responses: dict[int | str, dict[str, Any]] = {
-        status: {"model": ErrorBody} for status in (404, 409, 413, 422, 500, 502, 503, 507)
+        status: {"model": ErrorBody} for status in (400, 404, 405, 409, 413, 422, 500, 502, 503, 507)
     }
     api = FastAPI(title="CEM-RAG", version="1", description=DESCRIPTION, responses=responses)
     server = services.settings.server
-    api.add_middleware(BodyLimit, limit=server.max_body_bytes)
+    vectors = services.settings.vectors
+    metrics = Metrics()
+    # The last one added is the first one asked.
+    api.add_middleware(BodyLimit, limit=server.max_body_bytes, routes={"/vectors": vectors.max_body_bytes})
+    if server.api_key is not None:
+        api.add_middleware(ApiKey, key=server.api_key.get_secret_value())
+        document_key(api)
     if server.host in LOOPBACK:
         # Another site's page must not reach a service on this machine by giving its own name this machine's address.
         api.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
+    api.add_middleware(Measured, metrics=metrics)
     add_error_handlers(api)
     building = threading.Lock()
 
@@ -116,9 +128,23 @@ def create_api(services: Services) -> FastAPI:
             more=len(found) > limit,
         )
 
+    api.include_router(
+        vector_routes(
+            lambda: services.vectors,
+            Searches(lambda: services.vectors, vectors, metrics),
+            metrics,
+            vectors.max_items,
+        )
+    )
+
+    @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    def measured() -> Response:
+        """Tell what was counted since the start, in Prometheus' text format."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
     @api.get("/healthz", responses={503: {"model": Health}})
     def healthz(response: Response) -> Health:
-        """Tell whether the memory can be read; 503 with the reason when it cannot."""
+        """Tell whether what is served can be read; 503 with the reason when it cannot."""
         answer = health(services)
         response.status_code = 200 if answer.status == "ok" else 503
         return answer
@@ -127,9 +153,17 @@ def create_api(services: Services) -> FastAPI:
 
 
 def health(services: Services) -> Health:
-    """Open the memory and read from it."""
+    """Open what is served and read from it; who serves vectors needs no memory beside them."""
+    serves_vectors = services.settings.vectors.folder is not None
+    problem = _problem(lambda: services.memory.status())  # noqa: PLW0108 - opening it is looked at too
+    if serves_vectors and (problem is None or isinstance(problem, MemoryMissingError)):
+        problem = _problem(lambda: services.vectors.position())  # noqa: PLW0108
+    return Health(status="ok") if problem is None else Health(status="unavailable", detail=str(problem))
+
+
+def _problem(look: Callable[[], object]) -> CemRagError | None:
     try:
-        services.memory.status()
+        look()
     except CemRagError as error:
-        return Health(status="unavailable", detail=str(error))
-    return Health(status="ok")
+        return error
+    return None

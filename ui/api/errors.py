@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cem_rag_app import errors
@@ -31,12 +32,13 @@ def status_of(error: errors.CemRagError) -> int:
 
 def add_error_handlers(api: FastAPI) -> None:
     """Answer every error of ours, and every invalid request, with an `ErrorBody`."""
-    from fastapi import HTTPException, Request
+    from fastapi import Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException
 
-    def body(status: int, name: str, message: str) -> JSONResponse:
-        return JSONResponse({"error": name, "message": message}, status_code=status)
+    def body(status: int, name: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+        return JSONResponse({"error": name, "message": message}, status_code=status, headers=headers)
 
     @api.exception_handler(errors.CemRagError)
     async def ours(request: Request, error: errors.CemRagError) -> JSONResponse:
@@ -51,4 +53,7 @@ def add_error_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        return body(error.status_code, "HTTPError", str(error.detail))
+        said = str(error.detail)
+        if not said.endswith("."):  # the router's own "Not Found" and "Method Not Allowed"
+            said += ". Paths and methods are listed at /api/docs."
+        return body(error.status_code, "HTTPError", said, error.headers)

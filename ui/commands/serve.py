@@ -30,13 +30,21 @@ def _server_options(function: Any) -> Any:
 
 @click.command()
 @memory_option
+@click.option(
+    "--vectors",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of a vector collection to serve as well; made where there is none.",
+)
 @_server_options
-def serve(memory: Path | None, host: str | None, port: int | None, model: str | None) -> None:
+def serve(memory: Path | None, vectors: Path | None, host: str | None, port: int | None, model: str | None) -> None:
     """Serve the web chat and the HTTP API in one process.
 
-    The page is at /, the API below /api, its documentation at /api/docs. Ctrl-C stops it.
+    The page is at /, the API below /api, its documentation at /api/docs, the vector service at /vectors and /search.
+    Ctrl-C stops it.
     """
-    _serve(settings_for(memory, server={"host": host, "port": port}, chat={"model": model}))
+    server = {"host": host, "port": port}
+    _serve(settings_for(memory, server=server, chat={"model": model}, vectors={"folder": vectors}))
 
 
 @click.command()
@@ -87,5 +95,8 @@ def _serve(settings: Settings) -> None:
     shown = f"[{server.host}]" if ":" in server.host else server.host
     note(f"CEM-RAG: http://{shown}:{server.port}  (API: /api/docs)  Ctrl-C stops it.")
     if server.host not in LOOPBACK:
-        note("Everybody who can reach this address can read and write this memory: there is no password yet.")
+        if server.api_key is None:
+            note("Everybody who can reach this address can read and write what is served: set CEM_RAG_SERVER__API_KEY.")
+        else:
+            note("The API asks for its key, but the page asks nobody: whoever reaches this address can chat.")
     serve(Services.from_settings(settings))

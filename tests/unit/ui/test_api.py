@@ -189,4 +189,5 @@ async def test_every_route_is_documented():
             assert operation.get("description"), f"{method} {path} has no description"
     assert set(api.openapi()["paths"]) == {
         "/rag/preview", "/rag/index/status", "/rag/index/build", "/chat", "/feedback", "/messages", "/healthz",
+        "/vectors", "/vectors/{id}", "/search", "/stats", "/metrics",
     }  # fmt: skip
