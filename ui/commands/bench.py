@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cem_rag_app.errors import EmptyInputError
+from ui.commands.bench_peers import compare_storage, peers_options, search
 from ui.commands.common import (
     json_option,
     memory_option,
@@ -29,11 +30,15 @@ def bench() -> None:
     """Measure size and speed."""
 
 
+bench.add_command(search)
+
+
 @bench.command()
 @click.option(
     "--corpus",
     type=click.Path(exists=True, path_type=Path),
-    help="Measure packs of this BEIR corpus instead, at every --level with every --dictionary-size.",
+    help="Measure packs of this BEIR corpus instead, at every --level with every --dictionary-size; "
+    "with --peers, store it in each of them.",
 )
 @click.option(
     "-n", "count", default=0, show_default=True, type=click.IntRange(0), help="Chunks of the corpus; 0 is all."
@@ -42,6 +47,7 @@ def bench() -> None:
               help="zstd level, may be given several times; with --corpus.")  # fmt: skip
 @click.option("--dictionary-size", "sizes", multiple=True, type=click.IntRange(0), default=(0, 65_536, 112_640),
               show_default=True, help="Bytes, 0 for none, may be given several times; with --corpus.")  # fmt: skip
+@peers_options
 @memory_option
 @json_option
 def storage(
@@ -51,10 +57,14 @@ def storage(
     sizes: tuple[int, ...],
     memory: Path | None,
     as_json: bool,
+    **comparison: Any,
 ) -> None:
     """Say what a memory costs on disk, beside its plain text."""
     from cem_rag_app.evaluation.benches import PARTS, weigh_memory
 
+    if comparison["peers"]:
+        compare_storage(corpus, count or 100_000, comparison, as_json=as_json)
+        return
     settings = settings_for(memory)
     if corpus is not None:
         _packs(settings, corpus, count, levels, sizes, as_json=as_json)
