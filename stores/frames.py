@@ -105,6 +105,18 @@ class FrameStore:
         """The file of a pack."""
         return pack_path(self.folder, number)
 
+    def release(self) -> None:
+        """Let go of packs and dictionaries that the catalog no longer knows, so that no file lives on unseen."""
+        with self._database.read() as connection:
+            known_packs = set(connection.execute(select(packs.c.pack_number)).scalars())
+            known_keys = set(connection.execute(select(dictionaries.c.dictionary_key)).scalars())
+        with self._lock:
+            for number in self._packs.keys() - known_packs:
+                del self._packs[number]  # closed when the last who reads in it is done
+            for key in self._dictionaries.keys() - known_keys:
+                del self._dictionaries[key]
+                self._compressors.pop(key, None)
+
     def close(self) -> None:
         """Close the maps."""
         with self._lock:

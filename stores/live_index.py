@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cem_rag_app.cem.pair import Encoders
 from cem_rag_app.errors import DimensionError, MemoryCorruptError
+from cem_rag_app.files import sync_folder
 from cem_rag_app.schema import FloatArray
 from cem_rag_app.zpkg.dictionary import Dictionary
 from stores.catalog.chunks import Position, count_chunks, deleted_after, locations_after, position
@@ -58,6 +59,7 @@ class LiveIndex:
         self._wanted = wanted
         self._lock = threading.RLock()
         self._state: SavedIndex | None = None
+        self._stale = False
         self.unsaved = 0
         """Chunks that the index on disk does not cover as this one does."""
 
@@ -196,15 +198,34 @@ class LiveIndex:
             DiskFullError: no space is left.
         """
         with self._lock:
-            if self._state is not None:
+            if self._state is not None and not self._stale:
                 save_index(self._folder, self._state)
                 self.unsaved = 0
+
+    @property
+    def saved(self) -> bool:
+        """Whether there is an index on disk, sound or not."""
+        return any(self._folder.iterdir()) if self._folder.is_dir() else False
+
+    def drop(self) -> None:
+        """Never save what is held in memory; the next sync reads the disk again. Nobody who searches is disturbed."""
+        with self._lock:
+            self._stale = True
+            self.unsaved = 0
+
+    def remove(self) -> None:
+        """Take the index off the disk and out of memory; the next use makes it again from the frames."""
+        with self._lock:
+            self.drop()
+            for file in self._folder.iterdir():
+                file.unlink()
+            sync_folder(self._folder)
 
     def _usable_state(self, generation: int, now: Position) -> SavedIndex:
         """What is in memory, else on disk, else an empty index; whatever belongs to other vectors is dropped."""
         encoder = self._encoders().document
         state = self._state
-        if state is None or state.generation != generation:
+        if state is None or self._stale or state.generation != generation:
             probe = tuple(encoder.encode([_PROBE_FRAME], NO_DICTIONARY)[0, :_PROBE_LENGTH].tolist())
             state = self._load(encoder.name, probe, generation, now)
         if state is None:
@@ -218,6 +239,7 @@ class LiveIndex:
                 generation,
             )
         self._state = state
+        self._stale = False
         return state
 
     def _load(self, encoder: str, probe: tuple[float, ...], generation: int, now: Position) -> SavedIndex | None:

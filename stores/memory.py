@@ -7,41 +7,38 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cem_rag_app.cem.pair import Encoders, FrameEncoder, QueryEncoder
 from cem_rag_app.errors import (
-    CheckpointError,
-    DimensionError,
     DiskFullError,
     MemoryBusyError,
-    MemoryExistsError,
     StoreError,
 )
-from cem_rag_app.files import sync_folder
 from cem_rag_app.persona.rules import HardRules
 from cem_rag_app.schema import Hit, MemoryItem, Message, Query, Role
 from cem_rag_app.settings import Settings
 from cem_rag_app.zpkg.compress import Compressor
-from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary
+from cem_rag_app.zpkg.dictionary import Dictionary
 from stores import search as searching
 from stores.building import Builder, BuildReport
 from stores.catalog import conversation as conversations
 from stores.catalog import notes
 from stores.catalog.chunks import add_chunk
-from stores.catalog.database import FILE_NAME, Database
-from stores.catalog.migrations import migrate
+from stores.catalog.database import Database
 from stores.checking import CheckReport, check_memory
+from stores.creation import create_catalog, open_catalog
 from stores.deletion import delete_items
 from stores.files import writer_lock
-from stores.frames import FrameStore, add_dictionary, dictionary_exists
+from stores.forgetting.erasing import times_forgotten
+from stores.forgetting.forget import ForgetReport, Forgetter
+from stores.forgetting.selection import Selection
+from stores.frames import FrameStore, dictionary_exists
 from stores.hits import HitOpener
 from stores.ingest import ImportReport, Ingest
-from stores.live_index import GENERATION, LiveIndex
-from stores.packing import TRAINED_AT
-from stores.profile import EncoderFactory, MemoryProfile, Progress
+from stores.live_index import LiveIndex
+from stores.profile import EncoderFactory, MemoryProfile, Progress, matched, start_dictionary
 from stores.status import memory_status
 from stores.tail import NO_DICTIONARY, open_messages, open_record
 
@@ -50,16 +47,17 @@ __all__ = [
     "CheckReport",
     "EncoderFactory",
     "Encoders",
+    "ForgetReport",
     "FrameEncoder",
     "ImportReport",
     "Memory",
     "MemoryProfile",
     "QueryEncoder",
+    "Selection",
 ]
 
 _log = logging.getLogger(__name__)
 
-PROFILE = "profile"
 RECORD_LIMIT = 1 << 28
 """Bytes a turn's record may expand to: it holds every line that was recalled, and is written by this class alone."""
 SAVE_ON_CLOSE_FROM = 1_000
@@ -85,6 +83,9 @@ class Memory:
         self._ingest = Ingest(database, self.frames, settings.pack)
         self._builder = Builder(path, database, self.frames, self.index, settings.pack)
         self._records = Compressor(NO_DICTIONARY, settings.pack.level)
+        start = start_dictionary(profile.language)
+        self._forgetter = Forgetter(path, database, self.frames, self.index, settings, start, self._ingest.prepare)
+        self._noticed = self.forgotten
 
     @classmethod
     def create(
@@ -97,31 +98,7 @@ class Memory:
             DictionaryError: no general dictionary of the language is shipped.
             DiskFullError: no space is left.
         """
-        path = Path(path)
-        start = Dictionary(b"") if profile.language == "other" else general_dictionary(profile.language)
-        for folder in (path, path / "packs", path / "index"):
-            folder.mkdir(parents=True, exist_ok=True)
-        with writer_lock(path):
-            database = Database(path / FILE_NAME)
-            try:
-                with database.write() as connection:
-                    fresh = migrate(connection, database.path)
-                    if not fresh:
-                        raise MemoryExistsError(
-                            f"{path} already holds a memory.", remedy="Open it, or choose another folder."
-                        )
-                    stored = {k: v for k, v in asdict(profile).items() if k != "persona"}
-                    notes.set_value(connection, PROFILE, stored)
-                    notes.set_value(connection, GENERATION, 0)
-                    notes.set_value(connection, TRAINED_AT, 0)
-                    notes.store_rules(connection, profile.persona)
-                    add_dictionary(connection, start, current=True)
-                sync_folder(path)
-                sync_folder(path.absolute().parent)
-            except BaseException:
-                database.close()
-                raise
-        return cls(path, database, profile, encoders, settings)
+        return cls(Path(path), create_catalog(Path(path), profile), profile, encoders, settings)
 
     @classmethod
     def open(cls, path: str | Path, *, encoders: EncoderFactory, settings: Settings) -> Memory:
@@ -132,13 +109,10 @@ class Memory:
             MemoryVersionError: a newer release made it.
             MemoryCorruptError: its catalog is damaged.
         """
-        path = Path(path)
-        database = Database.open(path / FILE_NAME)
-        with database.read() as connection:
-            stored = notes.get_value(connection, PROFILE)
-            rules = notes.load_rules(connection)
-        profile = MemoryProfile(**stored, persona=rules)
-        return cls(path, database, profile, encoders, settings)
+        database, profile = open_catalog(Path(path))
+        memory = cls(Path(path), database, profile, encoders, settings)
+        memory._forgetter.finish_interrupted()
+        return memory
 
     @property
     def rules(self) -> HardRules | None:
@@ -154,19 +128,7 @@ class Memory:
         """
         with self._lock:
             if self._encoders is None:
-                made = self._factory(self.profile.encoder)
-                query, document = made.query, made.document
-                if document.teacher != query.name:
-                    raise CheckpointError(
-                        f"{document.name!r} lives in the space of {document.teacher!r}, not of {query.name!r}.",
-                        remedy=f"Train one for it: cem-rag train cem --encoder {query.name}",
-                    )
-                if document.dimension != query.dimension:
-                    raise DimensionError(
-                        f"Queries have {query.dimension} dimensions, chunks {document.dimension}.",
-                        remedy="Use encoders that were made for one another.",
-                    )
-                self._encoders = made
+                self._encoders = matched(self._factory(self.profile.encoder))
             return self._encoders
 
     def import_messages(self, messages: Iterable[Message], progress: Progress | None = None) -> ImportReport:
@@ -248,6 +210,8 @@ class Memory:
         """
         wanted = self.settings.index if index == "auto" else index
         with writer_lock(self.path):
+            self._notice_forgetting()
+            self._forgetter.finish(progress)
             return self._builder.run(limit=limit, batch_size=batch_size, index=wanted, progress=progress)
 
     def compact(self, progress: Progress | None = None) -> BuildReport:
@@ -259,7 +223,37 @@ class Memory:
             MemoryCorruptError: a frame is damaged.
         """
         with writer_lock(self.path):
+            self._notice_forgetting()
+            self._forgetter.finish(progress)
             return self._builder.run(batch_size=256, index=self.settings.index, force=True, progress=progress)
+
+    def forget(self, what: Selection, progress: Progress | None = None) -> ForgetReport:
+        """Forget for good: nothing in the folder keeps any of it (docs/forgetting.md).
+
+        No answer holds it as soon as its rows are gone, in every process; then the files are written anew. What is
+        interrupted is finished by the next open or build.
+
+        Raises:
+            MemoryBusyError: another import, build or compaction is running, and nothing was forgotten; or another
+                process still reads what was there before, and the database file keeps pages of it for so long.
+            DiskFullError, MemoryCorruptError: what stops a compaction stops this.
+        """
+        with writer_lock(self.path):
+            self._notice_forgetting()
+            try:
+                return self._forgetter.run(what, progress)
+            finally:
+                self._noticed = self.forgotten
+
+    def matching(self, what: Selection) -> ForgetReport:
+        """What a selection would forget; nothing is changed."""
+        return self._forgetter.matching(what)
+
+    @property
+    def forgotten(self) -> int:
+        """How often something was forgotten: what was learned at another number is to be learned again."""
+        with self.database.read() as connection:
+            return times_forgotten(connection)
 
     def remember(self, message: Message, *, turn_id: str, position: int) -> Message:
         """Store one message of a running conversation; returns it with its id once it is on disk.
@@ -302,6 +296,7 @@ class Memory:
             FilterError: a filter that cannot be understood.
             MemoryCorruptError: a frame that is needed is damaged.
         """
+        self._notice_forgetting()
         found = searching.search(
             query,
             self.database,
@@ -379,11 +374,21 @@ class Memory:
             if self.index.unsaved >= SAVE_ON_CLOSE_FROM:
                 try:
                     with writer_lock(self.path):
-                        self.index.save()
+                        self._notice_forgetting()
+                        if self.index.unsaved:
+                            self.index.save()
                 except (MemoryBusyError, DiskFullError) as error:
                     _log.info("The index was not saved at closing; the next open catches up. %s", error)
             self.frames.close()
             self.database.close()
+
+    def _notice_forgetting(self) -> None:
+        """Let go of files and vectors that hold what another process has forgotten since."""
+        now = self.forgotten
+        if now != self._noticed:
+            self._noticed = now
+            self.frames.release()
+            self.index.drop()
 
     def __enter__(self) -> Memory:
         return self

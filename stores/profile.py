@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cem_rag_app.cem.pair import Encoders
+from cem_rag_app.errors import CheckpointError, DimensionError
 from cem_rag_app.persona.rules import HardRules
+from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary
 
 EncoderFactory = Callable[[str], Encoders]
 """From the encoder name in a memory's profile to its encoders; called once, at the first search or build."""
@@ -31,3 +33,33 @@ class MemoryProfile:
     encoder: str
     persona: HardRules | None = None
     language: Literal["zh", "en", "other"] = "zh"
+
+
+def matched(encoders: Encoders) -> Encoders:
+    """The same two encoders, if they are halves of one space.
+
+    Raises:
+        CheckpointError: they are not.
+        DimensionError: their vectors differ in size.
+    """
+    query, document = encoders.query, encoders.document
+    if document.teacher != query.name:
+        raise CheckpointError(
+            f"{document.name!r} lives in the space of {document.teacher!r}, not of {query.name!r}.",
+            remedy=f"Train one for it: cem-rag train cem --encoder {query.name}",
+        )
+    if document.dimension != query.dimension:
+        raise DimensionError(
+            f"Queries have {query.dimension} dimensions, chunks {document.dimension}.",
+            remedy="Use encoders that were made for one another.",
+        )
+    return encoders
+
+
+def start_dictionary(language: Literal["zh", "en", "other"]) -> Dictionary:
+    """The dictionary of a memory too small for one of its own.
+
+    Raises:
+        DictionaryError: none of the language is shipped.
+    """
+    return Dictionary(b"") if language == "other" else general_dictionary(language)

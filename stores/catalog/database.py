@@ -29,6 +29,7 @@ from stores.points import reached
 
 FILE_NAME = "catalog.sqlite"
 _BUSY_SECONDS = 30.0
+_READER_SECONDS = 3.0
 _WAL_PAGES = 256
 _WAL_KEPT = _WAL_PAGES * 4096
 _SHARED_MEMORY = 32_768
@@ -116,7 +117,10 @@ class Database:
             try:
                 cursor.execute("VACUUM")
                 reached("catalog: shrunk")
+                # A snapshot of ours lasts milliseconds; a reader that stays longer is not waited for.
+                cursor.execute(f"PRAGMA busy_timeout = {_READER_SECONDS * 1000:.0f}").fetchall()
                 busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000:.0f}").fetchall()
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & _CODE_MASK not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
