@@ -113,11 +113,11 @@ class Writer:
         self.memory.set_state("mood", name)
         self.tell("+ preference mood")
 
-    def import_messages(self, name: str) -> None:
-        """A history; what a progress call has counted is acknowledged."""
+    def import_messages(self, name: str, count: int = 0) -> None:
+        """A history; what a progress call has counted is acknowledged. ``count`` 0 leaves the length to chance."""
         history = [
             Message(_role(n), "x", phrase(self.chance), 1.6e9 + n, source=name, source_id=str(n))
-            for n in range(self.chance.choice((30, 60, 900)))
+            for n in range(count or self.chance.choice((30, 60, 900)))
         ]
         told = 0
         for message in history:

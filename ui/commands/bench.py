@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cem_rag_app.errors import EmptyInputError
+from ui.commands.bench_durability import durability
 from ui.commands.bench_peers import compare_storage, peers_options, search
 from ui.commands.common import (
     json_option,
@@ -31,6 +32,7 @@ def bench() -> None:
 
 
 bench.add_command(search)
+bench.add_command(durability)
 
 
 @bench.command()
