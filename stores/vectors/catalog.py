@@ -149,6 +149,11 @@ class VectorCatalog:
                 connection.execute(update(collection).values(next_deletion=next_deletion))
         return len(keys)
 
+    def known(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that are stored."""
+        with self.database.read() as connection:
+            return set(_known(connection, ids))
+
     def get(self, item_id: str) -> tuple[Named, bytes, bytes | None] | None:
         """An item with the bytes of its ``z`` and of its sequence."""
         with self.database.read() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cem_rag_app.schema import FloatArray
 from stores.catalog.chunks import Position
 from stores.files import folder_bytes, replace_file
 from stores.indexes.base import IndexParameters, IntArray
-from stores.vectors.catalog import VectorCatalog
+from stores.vectors.catalog import Prepared, VectorCatalog
 from stores.vectors.database import VectorDatabase
 from stores.vectors.frames import unpack_sequence
 from stores.vectors.items import AddReport, Metric, SearchRequest, StoredVector, VectorHit, VectorItem
@@ -41,7 +41,7 @@ class VectorCollection:
     def __init__(self, folder: Path, catalog: VectorCatalog, wanted: IndexParameters | None = None) -> None:
         self.folder = folder
         self._catalog = catalog
-        self.metric, self._dimension = catalog.describe()
+        self.metric, _ = catalog.describe()
         self._index = LiveVectors(folder / INDEX_FOLDER, catalog, self.metric, wanted)
         self._filters: OrderedDict[str, IntArray] = OrderedDict()
         self._filters_position = Position()
@@ -124,15 +124,33 @@ class VectorCollection:
             InputError: an item cannot be stored; the message names it.
             DimensionError: vectors of another dimension.
         """
+        return self.add_checked([self.checked(item) for item in items], replace=replace, by_content=by_content)
+
+    def checked(self, item: VectorItem) -> Prepared:
+        """An item as it will be stored.
+
+        Raises:
+            InputError: it cannot be stored.
+        """
+        return prepare(item, self.metric)
+
+    def add_checked(self, items: Sequence[Prepared], *, replace: bool = False, by_content: bool = False) -> AddReport:
+        """Store items that :meth:`checked` has looked at; see :meth:`add`."""
         if not items:
             return AddReport()
-        prepared = [prepare(item, self.metric) for item in items]
-        widths = sorted({len(item.z) // 4 for item in prepared})
+        widths = sorted({len(item.z) // 4 for item in items})
         if len(widths) > 1:
             raise DimensionError(f"The vectors have different dimensions: {widths}.", remedy="Give vectors of one.")
-        report = self._catalog.add(prepared, widths[0], replace=replace, by_content=by_content)
-        self._dimension = widths[0]
-        return report
+        return self._catalog.add(items, widths[0], replace=replace, by_content=by_content)
+
+    def known(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that are stored."""
+        return self._catalog.known(ids)
+
+    @property
+    def dimension(self) -> int | None:
+        """Of the vectors; None before the first one."""
+        return self._catalog.describe()[1]
 
     def delete(self, item_id: str) -> bool:
         """Remove an item; returns whether there was one."""
@@ -207,7 +225,7 @@ class VectorCollection:
         own = sum(path.stat().st_size for path in self.folder.glob(f"{CATALOG_FILE}*"))
         return {
             "count": self._catalog.count(),
-            "dimension": self._dimension,
+            "dimension": self.dimension,
             "metric": self.metric,
             "index": None if parameters is None else parameters.to_json(),
             "bytes": {"catalog": own, "index": folder_bytes(self.folder / INDEX_FOLDER)},

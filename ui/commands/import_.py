@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from cem_rag_app.settings import Settings
     from stores.memory import Memory
 
+VECTORS_FOLDER = Path("vectors")
+"""Where a collection of vectors lies unless it is told."""
+
 SAMPLE = 2_000
 """Texts looked at to tell the language."""
 
@@ -28,8 +32,9 @@ SAMPLE = 2_000
     "--as",
     "form",
     required=True,
-    type=click.Choice(["chat-jsonl", "chat-csv", "beir"]),
-    help="What the files are: a chat as JSON lines or CSV, or a document collection (BEIR corpus.jsonl or its folder).",
+    type=click.Choice(["chat-jsonl", "chat-csv", "beir", "hdf5"]),
+    help="What the files are: a chat as JSON lines or CSV, a document collection (BEIR corpus.jsonl or its folder), "
+    "or a folder of HDF5 vectors.",
 )
 @click.option("--persona", metavar="NAME", help="Whose voice the memory speaks in: a name of the speaker column.")
 @click.option("--speaker-column", metavar="COLUMN", help="Column or key of the speaker.  [default: guessed]")
@@ -39,26 +44,37 @@ SAMPLE = 2_000
     "--conversation-column", metavar="COLUMN", help="Column or key of the conversation, if any.  [default: guessed]"
 )
 @click.option("--encoder", metavar="NAME", help="Text encoder of a new memory.  [default: by language]")
+@click.option(
+    "--vectors",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of the collection that HDF5 vectors go to; made where there is none.  [default: ./vectors]",
+)
 @memory_option
 @json_option
 def import_(
     files: tuple[Path, ...],
-    form: HistoryFormat | Literal["beir"],
+    form: HistoryFormat | Literal["beir", "hdf5"],
     persona: str | None,
     speaker_column: str | None,
     text_column: str | None,
     time_column: str | None,
     conversation_column: str | None,
     encoder: str | None,
+    vectors: Path | None,
     memory: Path | None,
     as_json: bool,
 ) -> None:
     """Take a chat history or a document collection into a memory.
 
     The memory is created when the folder has none. Importing the same file twice adds nothing twice. A file is checked
-    whole before anything of it is taken.
+    whole before anything of it is taken. HDF5 vectors go to a collection of vectors instead; a file that does not fit
+    is named with the reason, and the others are taken.
     """
-    settings = settings_for(memory, encoder=encoder)
+    settings = settings_for(memory, encoder=encoder, vectors={"folder": vectors})
+    if form == "hdf5":
+        emit_vectors(import_vectors(settings, files), as_json=as_json)
+        return
     if form == "beir":
         report = import_documents(settings, files)
     else:
@@ -126,6 +142,53 @@ def import_documents(settings: Settings, files: Iterable[Path]) -> dict[str, Any
         report["duplicates"] += result.duplicates
         report["files"].append({"file": str(file)})
     return report
+
+
+def import_vectors(settings: Settings, folders: Iterable[Path]) -> dict[str, Any]:
+    """Import folders of HDF5 vectors.
+
+    Returns:
+        ``files``, ``inserted``, ``duplicates``, a ``refused`` list of files with reasons, and the ``collection``.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    from stores.vectors.importing import import_folder
+    from ui.app import open_vectors
+
+    if settings.vectors.folder is None:
+        vectors = settings.vectors.model_copy(update={"folder": VECTORS_FOLDER})
+        settings = settings.model_copy(update={"vectors": vectors})
+    report: dict[str, Any] = {"files": 0, "inserted": 0, "duplicates": 0, "refused": []}
+    collection = open_vectors(settings)
+    try:
+        for folder in folders:
+            with progress_bar() as progress:
+                done = import_folder(collection, folder, partial(progress, "import"))
+            report["files"] += done.files
+            report["inserted"] += done.inserted
+            report["duplicates"] += done.duplicates
+            report["refused"] += [{"file": refused.file_path, "reason": refused.reason} for refused in done.refused]
+        if report["inserted"]:
+            collection.save()
+    finally:
+        collection.close()
+    return {**report, "collection": str(settings.vectors.folder)}
+
+
+def emit_vectors(report: dict[str, Any], *, as_json: bool) -> None:
+    """Print what became of the files."""
+
+    def lines() -> Iterator[str]:
+        for refused in report["refused"]:
+            yield f"refused: {refused['file']}: {refused['reason']}"
+        yield (
+            f"{report['files']:,} files: {report['inserted']:,} added, {report['duplicates']:,} were there already, "
+            f"{len(report['refused']):,} refused."
+        )
+        yield f"Next: cem-rag serve --vectors {report['collection']}, then POST /search"
+
+    emit(report, as_json=as_json, lines=lines)
 
 
 def _persona_of(settings: Settings) -> str | None:
