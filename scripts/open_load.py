@@ -100,7 +100,8 @@ class _Connection:
 
     async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """Send JSON and read the whole answer: its status and body."""
-        if self._streams is None:
+        if self._streams is None or self._streams[0].at_eof():  # a server closes what is idle for some seconds
+            self.close()
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
         head = (
