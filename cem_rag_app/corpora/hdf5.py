@@ -10,10 +10,10 @@ What does not fit is refused, with a reason, and the rest is read.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -82,17 +82,18 @@ class VectorFolder:
         return path.relative_to(self.folder).with_suffix("").as_posix()
 
     def shape(self) -> Shape:
-        """The dimension and the columns that most of the first files have: one odd file does not rule."""
-        dimensions: Counter[int] = Counter()
+        """The dimension and the columns that most of a sample of the files have: one odd file does not rule."""
+        dimensions: Counter[int | None] = Counter()
         columns: Counter[int] = Counter()
-        for path in islice(self._spread(), _SAMPLE):
+        for path in self.paths[:: math.ceil(len(self.paths) / _SAMPLE)]:
             try:
                 found = _read(path)
             except _Unfit:
                 continue
-            dimensions.update([] if found.z is None else [len(found.z)])
+            dimensions.update([None if found.z is None else len(found.z)])
             columns.update([] if found.vec is None else [found.vec.shape[1]])
-        return Shape(_most_common(dimensions), _most_common(columns))
+        most = [counts.most_common(1)[0][0] if counts else None for counts in (dimensions, columns)]
+        return Shape(*most)
 
     def read(self, paths: Iterable[Path], shape: Shape) -> Iterator[VectorFile | Refused]:
         """Read files, in order."""
@@ -130,10 +131,6 @@ class VectorFolder:
             source=source,
             file_path=name,
         )
-
-    def _spread(self) -> Iterator[Path]:
-        step = max(1, len(self.paths) // _SAMPLE)
-        return iter(self.paths[::step])
 
 
 class _Unfit(Exception):
@@ -213,7 +210,3 @@ def _labels(path: Path) -> dict[str, str]:
     if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
         raise InputError("it is no object from ids to labels.", file=path, remedy="Repair it or take it away.")
     return labels
-
-
-def _most_common(counts: Counter[int]) -> int | None:
-    return counts.most_common(1)[0][0] if counts else None

@@ -1,0 +1,253 @@
+"""A vector collection: two stages, the index on disk, and what happens when it is not what it should be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cem_rag_app.errors import (
+    FilterError,
+    InputError,
+    MemoryCorruptError,
+    MissingDependencyError,
+    SettingsError,
+    StoreError,
+)
+from cem_rag_app.vectors.distances import similarities
+from cem_rag_app.vectors.macros import MacroGenerator, Part
+from stores.fusion import borda, min_max_weighted, reciprocal_ranks
+from stores.indexes.base import IndexParameters
+from stores.vectors.frames import pack_sequence, unpack_sequence
+from stores.vectors.items import FusionSettings, SearchRequest, VectorItem
+from stores.vectors.service import VectorCollection
+
+
+@pytest.fixture(scope="module")
+def parts() -> list[Part]:
+    generator = MacroGenerator(11, 32)
+    return [generator.part() for _ in range(400)]
+
+
+@pytest.fixture
+def collection(tmp_path: Path, parts: list[Part]) -> Iterator[VectorCollection]:
+    made = VectorCollection.create(tmp_path / "vectors")
+    made.add([item(number, part) for number, part in enumerate(parts)])
+    yield made
+    made.close()
+
+
+def item(number: int, part: Part) -> VectorItem:
+    return VectorItem(f"i{number}", part.z, {"label": part.label, "subset": f"{number % 4:04d}"}, part.vec)
+
+
+@pytest.mark.parametrize("method", ["weighted", "rrf", "borda"])
+@pytest.mark.parametrize("stage", ["aligned", "dtw", "edit"])
+def test_two_stages_are_what_exact_search_and_the_definitions_give(
+    collection: VectorCollection, parts: list[Part], method: str, stage: str
+) -> None:
+    query = parts[7]
+    request = SearchRequest(
+        query.z, k=10, stage_n=50, vec=query.vec, second_stage=stage, fusion=FusionSettings(method, 0.3, 0.7, 10)
+    )
+    first = np.stack([part.z for part in parts]) @ query.z
+    candidates = np.argsort(-first, kind="stable")[:50]
+    second = similarities(query.vec, [parts[place].vec for place in candidates], stage)
+    table = np.stack((first[candidates], second), axis=1)
+    fused = {
+        "weighted": lambda: min_max_weighted(table, (0.3, 0.7)),
+        "rrf": lambda: reciprocal_ranks(table, 10),
+        "borda": lambda: borda(table),
+    }[method]()
+    order = np.argsort(-fused, kind="stable")[:10]
+    hits = collection.search(request)
+    assert [hit.id for hit in hits] == [f"i{candidates[place]}" for place in order]
+    np.testing.assert_allclose([hit.score for hit in hits], fused[order], atol=1e-5)
+    np.testing.assert_allclose([hit.sim_z for hit in hits], first[candidates[order]], atol=1e-5)
+    np.testing.assert_allclose([hit.sim_orig for hit in hits], second[order], atol=1e-6)
+    assert hits[0].id == "i7"
+
+
+def test_without_a_sequence_there_is_one_stage(collection: VectorCollection, parts: list[Part]) -> None:
+    hits = collection.search(SearchRequest(parts[3].z, k=5))
+    assert hits[0].id == "i3"
+    assert all(hit.sim_orig is None and hit.score == hit.sim_z for hit in hits)
+
+
+def test_an_item_without_a_sequence_is_ranked_by_its_vector_alone(
+    collection: VectorCollection, parts: list[Part]
+) -> None:
+    collection.add([VectorItem("bare", parts[3].z)])
+    hits = collection.search(SearchRequest(parts[3].z, k=60, stage_n=60, vec=parts[3].vec))
+    bare = next(hit for hit in hits if hit.id == "bare")
+    assert bare.sim_orig is None
+    assert bare.score == pytest.approx(0.6)
+    assert hits[0].id == "i3"
+
+
+def test_many_questions_are_answered_as_one_by_one(collection: VectorCollection, parts: list[Part]) -> None:
+    requests = [
+        SearchRequest(parts[1].z, k=3),
+        SearchRequest(parts[2].z, k=7, filters={"subset": ["0001", "0002"]}),
+        SearchRequest(parts[3].z, k=4, vec=parts[3].vec, filters={"label": parts[3].label}),
+        SearchRequest(parts[4].z, k=2, metric="l2"),
+    ]
+    assert collection.search_many(requests) == [collection.search(request) for request in requests]
+    assert collection.search_many([]) == []
+
+
+def test_distance_over_unit_vectors_ranks_as_the_cosine_does(collection: VectorCollection, parts: list[Part]) -> None:
+    cosine = collection.search(SearchRequest(parts[9].z, k=10))
+    distance = collection.search(SearchRequest(parts[9].z, k=10, metric="l2"))
+    assert [hit.id for hit in cosine] == [hit.id for hit in distance]
+    np.testing.assert_allclose(
+        [hit.sim_z for hit in distance],
+        [1 / (1 + np.sqrt(max(0.0, 2 - 2 * hit.sim_z))) for hit in cosine],
+        atol=1e-3,
+    )
+
+
+def test_a_collection_of_distances_keeps_lengths(tmp_path: Path) -> None:
+    made = VectorCollection.create(tmp_path / "l2", metric="l2")
+    draw = np.random.default_rng(0)
+    rows = (draw.standard_normal((50, 6)) * draw.uniform(0.1, 9, (50, 1))).astype(np.float32)
+    made.add([VectorItem(str(number), row) for number, row in enumerate(rows)])
+    made.add([VectorItem("origin", np.zeros(6, dtype=np.float32))])
+    query = rows[4] + 0.1
+    hits = made.search(SearchRequest(query, k=51, metric="l2"))
+    everything = np.vstack((rows, np.zeros((1, 6), dtype=np.float32)))
+    distances = np.linalg.norm(everything - query, axis=1)
+    names = [*map(str, range(50)), "origin"]
+    assert [hit.id for hit in hits] == [names[place] for place in np.argsort(distances, kind="stable")]
+    np.testing.assert_allclose([hit.sim_z for hit in hits], 1 / (1 + np.sort(distances)), atol=1e-4)
+    np.testing.assert_array_equal(made.get("4").z, rows[4])
+    with pytest.raises(FilterError, match="l2"):
+        made.search(SearchRequest(query))
+    made.close()
+
+
+def test_a_filter_loses_nothing(collection: VectorCollection, parts: list[Part]) -> None:
+    query = parts[0]
+    hits = collection.search(SearchRequest(query.z, k=10, filters={"subset": "0003"}))
+    similar = np.stack([part.z for part in parts]) @ query.z
+    allowed = [number for number in np.argsort(-similar).tolist() if number % 4 == 3]
+    assert [hit.id for hit in hits] == [f"i{number}" for number in allowed[:10]]
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf", "ivfpq", "rabitq"])
+def test_every_kind_of_index_answers_follows_and_is_read_back(kind: str, tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    rows = draw.standard_normal((1_500, 16)).astype(np.float32)
+    made = VectorCollection.create(tmp_path / kind, index=IndexParameters(kind, nlist=8, nprobe=8))
+    made.add([VectorItem(str(number), row) for number, row in enumerate(rows)])
+    made.build()
+    assert made.stats()["index"]["kind"] == kind
+    made.add([VectorItem("new", -rows[5])])
+    made.delete("5")
+    for _ in range(2):
+        assert made.search(SearchRequest(-rows[5], k=1))[0].id == "new"
+        assert made.search(SearchRequest(rows[6], k=1))[0].id == "6"
+        assert "5" not in {hit.id for hit in made.search(SearchRequest(rows[5], k=50))}
+        made.close()
+        made = VectorCollection.open(tmp_path / kind)
+    made.close()
+
+
+def test_an_index_that_was_never_saved_is_made_from_the_catalog(tmp_path: Path, parts: list[Part]) -> None:
+    made = VectorCollection.create(tmp_path / "vectors")
+    made.add([item(number, part) for number, part in enumerate(parts[:50])])
+    again = VectorCollection.open(tmp_path / "vectors")  # the first has not been closed: as after a kill
+    assert again.search(SearchRequest(parts[9].z, k=1))[0].id == "i9"
+    again.close()
+    made.close()
+
+
+@pytest.mark.parametrize("name", ["faiss_index.bin", "id_map.json", "config.json"])
+def test_a_damaged_index_is_not_believed(tmp_path: Path, parts: list[Part], name: str) -> None:
+    made = VectorCollection.create(tmp_path / "vectors")
+    made.add([item(number, part) for number, part in enumerate(parts[:50])])
+    made.save()
+    made.close()
+    path = tmp_path / "vectors" / "index" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    again = VectorCollection.open(tmp_path / "vectors")
+    for number in (0, 20, 49):
+        assert again.search(SearchRequest(parts[number].z, k=1))[0].id == f"i{number}"
+    again.close()
+
+
+def test_an_index_of_another_collection_is_not_believed(tmp_path: Path, parts: list[Part]) -> None:
+    for name, some in (("small", parts[:5]), ("large", parts[:50])):
+        made = VectorCollection.create(tmp_path / name)
+        made.add([item(number, part) for number, part in enumerate(some)])
+        made.save()
+        made.close()
+    (tmp_path / "small" / "index").rename(tmp_path / "away")
+    (tmp_path / "large" / "index").rename(tmp_path / "small" / "index")
+    again = VectorCollection.open(tmp_path / "small")
+    assert len(again.search(SearchRequest(parts[0].z, k=50))) == 5
+    again.close()
+
+
+def test_a_mostly_deleted_index_is_written_anew(collection: VectorCollection, parts: list[Part]) -> None:
+    collection.search(SearchRequest(parts[0].z))
+    for number in range(300):
+        collection.delete(f"i{number}")
+    hits = collection.search(SearchRequest(parts[399].z, k=400))
+    assert {hit.id for hit in hits} == {f"i{number}" for number in range(300, 400)}
+    assert len(collection._index._state.chunk_ids) < 300
+
+
+def test_a_sequence_is_kept_without_loss() -> None:
+    draw = np.random.default_rng(2)
+    for values in (
+        draw.integers(-1, 256, (60, 17)),
+        draw.standard_normal((3, 5)),
+        np.array([[40_000.0]]),
+        np.array([[-1.0]]),
+    ):
+        sequence = values.astype(np.float32)
+        np.testing.assert_array_equal(unpack_sequence(pack_sequence(sequence)), sequence)
+
+
+def test_a_flipped_bit_in_a_sequence_is_noticed() -> None:
+    sequence = np.random.default_rng(2).integers(-1, 256, (30, 17)).astype(np.float32)
+    frame = pack_sequence(sequence)
+    for place in range(len(frame)):
+        for bit in range(8):
+            damaged = bytearray(frame)
+            damaged[place] ^= 1 << bit
+            with pytest.raises(MemoryCorruptError):
+                unpack_sequence(bytes(damaged))
+    for length in range(len(frame)):
+        with pytest.raises(MemoryCorruptError):
+            unpack_sequence(frame[:length])
+
+
+@pytest.mark.parametrize("vector", [np.full(32, np.nan), np.zeros(32), np.ones((2, 32)), np.array(["a"] * 32), []])
+def test_a_query_that_is_no_vector_is_told(collection: VectorCollection, vector: object) -> None:
+    with pytest.raises(InputError):
+        collection.search(SearchRequest(vector))
+
+
+def test_addresses_that_make_no_sense_are_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        VectorCollection.create(tmp_path / "a", "not a url")
+    with pytest.raises(SettingsError):
+        VectorCollection.create(tmp_path / "b", "nosuch://host/db")
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        VectorCollection.create(tmp_path / "c", "postgresql+pg8000://host/db")
+    with pytest.raises(StoreError):
+        VectorCollection.create(tmp_path / "d", f"sqlite:///{tmp_path}/no/such/folder/x.sqlite")
+
+
+def test_a_password_is_neither_stored_nor_shown(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as refused:
+        VectorCollection.create(tmp_path / "a", "postgresql+psycopg://user:hush@/db?host=/nonexistent")
+    assert "hush" not in str(refused.value)
+    assert "hush" not in json.dumps([path.read_text() for path in tmp_path.rglob("*") if path.is_file()])
