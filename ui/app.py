@@ -45,6 +45,7 @@ class Services:
         self._vectors_lock = threading.Lock()  # of its own: a search of vectors does not wait for a memory to open
         self._memory: Memory | None = None
         self._chat: PersonaChat | None = None
+        self._learned_at = 0
         self._vectors: VectorCollection | None = None
 
     @classmethod
@@ -73,8 +74,10 @@ class Services:
     def chat(self) -> PersonaChat:
         """The persona's chat, in the voice that the settings name."""
         with self._lock:
-            if self._chat is None:
-                self._chat = self._make_chat(self.memory)
+            forgotten = self.memory.forgotten
+            if self._chat is None or self._learned_at != forgotten:
+                # A voice learns from the history: after a forgetting it learns again, without what is gone.
+                self._chat, self._learned_at = self._make_chat(self.memory), forgotten
             return self._chat
 
     @property

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("ui.commands.inspect:status", "Say what the memory holds and how large it is."),
     "check": ("ui.commands.inspect:check", "Verify every file of the memory."),
     "compact": ("ui.commands.build:compact", "Rewrite packs and index without what is no longer needed."),
+    "forget": ("ui.commands.forget:forget", "Forget something for good."),
     "serve": ("ui.commands.serve:serve", "Serve the web chat and the HTTP API in one process."),
     "train": ("ui.commands.train:train", "Train a model on a corpus of your own."),
     "eval": ("ui.commands.evaluate:evaluate", "Measure quality on a collection."),

@@ -29,6 +29,7 @@ class FakeMemory:
         self.messages: list[Message] = []
         self.good: set[int] = set()
         self.closed = False
+        self.forgotten = 0
         for number, (role, text) in enumerate(texts):
             self.add(role, text, timestamp=1_760_000_000.0 + 60 * number)
 

@@ -30,7 +30,7 @@ def chat(memory: Path | None, model: str | None, conversation: str) -> None:
     """
     settings = settings_for(memory, chat={"model": model})
     with services_for(settings) as services:
-        talk = services.chat
+        _ = services.chat  # a voice that cannot speak says so before anything is typed
         persona = services.memory.rules.persona if services.memory.rules else ""
         click.echo(f"这是根据聊天记录做的模拟，不是{persona}本人。 A simulation, not the person.")
         if settings.chat.model == "offline":
@@ -48,7 +48,7 @@ def chat(memory: Path | None, model: str | None, conversation: str) -> None:
                 click.echo("  已标记。 Marked.")
             elif line:
                 try:
-                    last = talk.reply(line, conversation=conversation)
+                    last = services.chat.reply(line, conversation=conversation)
                 except (InputError, ChatModelError) as error:
                     if not sys.stdin.isatty():
                         raise  # a script stops where it went wrong
