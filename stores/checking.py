@@ -72,7 +72,7 @@ def _check_catalog(database: Database) -> Iterator[Finding]:
             # Chunks that came as frames have no terms; messages always do.
             strangers, unfindable = connection.exec_driver_sql(
                 "SELECT (SELECT count(*) FROM lexical_docsize WHERE id NOT IN (SELECT chunk_id FROM chunks)),"
-                " (SELECT count(*) FROM chunks WHERE item_key IS NULL AND chunk_id NOT IN"
+                " (SELECT count(*) FROM chunks WHERE kind > 0 AND chunk_id NOT IN"
                 " (SELECT id FROM lexical_docsize))"
             ).one()
     except MemoryCorruptError as error:

@@ -1,20 +1,21 @@
-"""Removing chunks from the catalog, their search terms included."""
+"""Removing chunks from the catalog, with everything that is said of them there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from stores.catalog.chunks import AT_ONCE, chunk_ids_of_items, locations, remove_chunks
+from stores.catalog.chunks import locations, remove_chunks
+from stores.catalog.conversation import remove_messages
+from stores.catalog.items import ItemRow, all_item_keys, read_rows, read_rows_by_key, remove_items
 from stores.catalog.lexical import stored_terms
-from stores.catalog.tables import items
 from stores.frames import FrameStore
 from stores.tail import open_bytes
 
 
 def delete_chunks(connection: Connection, frames: FrameStore, chunk_ids: Sequence[int], *, limit: int) -> None:
-    """Delete chunks inside the caller's transaction.
+    """Delete chunks and the messages in them inside the caller's transaction; documents keep their rows.
 
     A contentless full-text index forgets a row only when it is told the row's terms again, so each chunk is opened
     one last time.
@@ -26,6 +27,8 @@ def delete_chunks(connection: Connection, frames: FrameStore, chunk_ids: Sequenc
     for place in locations(connection, chunk_ids).values():
         (stored,) = frames.read_here([place])
         terms[place.chunk_id] = stored_terms(open_bytes(frames, stored, limit=limit).decode())
+    for chunk_id in terms:
+        remove_messages(connection, chunk_id)
     remove_chunks(connection, terms)
 
 
@@ -35,14 +38,20 @@ def delete_items(connection: Connection, frames: FrameStore, item_ids: Sequence[
     Raises:
         MemoryCorruptError: a frame is damaged.
     """
-    keys: list[int] = []
     if item_ids is None:
-        keys = list(connection.execute(select(items.c.item_key)).scalars())
+        rows = list(read_rows_by_key(connection, all_item_keys(connection)))
     else:
-        for start in range(0, len(item_ids), AT_ONCE):
-            some = item_ids[start : start + AT_ONCE]
-            keys += connection.execute(select(items.c.item_key).where(items.c.item_id.in_(some))).scalars()
-    delete_chunks(connection, frames, chunk_ids_of_items(connection, keys), limit=limit)
-    for start in range(0, len(keys), AT_ONCE):
-        connection.execute(items.delete().where(items.c.item_key.in_(keys[start : start + AT_ONCE])))
-    return len(keys)
+        rows = list(read_rows(connection, list(dict.fromkeys(item_ids))))
+    delete_rows(connection, frames, rows, limit=limit)
+    return len(rows)
+
+
+def delete_rows(connection: Connection, frames: FrameStore, rows: Sequence[ItemRow], *, limit: int) -> None:
+    """Delete documents whose rows were read in this transaction, and their chunks.
+
+    Raises:
+        MemoryCorruptError: a frame is damaged.
+    """
+    for row in rows:
+        delete_chunks(connection, frames, row.chunk_ids, limit=limit)
+    remove_items(connection, rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +146,7 @@ class FrameStore:
                 raise MemoryCorruptError(
                     f"{self.pack_path(place.pack_number)} has no chunk {place.pack_index}.", remedy=_REMEDY
                 ) from error
-        if zlib.crc32(frame) != place.crc32:
+        if place.checksum_of(frame) != place.checksum:
             file = self._database.path if place.pack_number is None else self.pack_path(place.pack_number)
             raise MemoryCorruptError(
                 f"{file} is damaged: the frame of chunk {place.chunk_id} does not match its checksum.", remedy=_REMEDY

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from cem_rag_app.chunking import split_text
 from cem_rag_app.errors import EncodingError, InputError
@@ -19,12 +19,12 @@ from cem_rag_app.settings import PackSettings
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary
 from cem_rag_app.zpkg.frame import check_frame
-from stores.catalog.chunks import AT_ONCE, NewChunk, add_chunk, chunk_ids_of_items
-from stores.catalog.conversation import add_messages, known_source_ids
+from stores.catalog.chunks import NewChunk
+from stores.catalog.conversation import add_exchanges, known_source_ids
 from stores.catalog.database import Database
+from stores.catalog.items import NewItem, add_items, known_items
 from stores.catalog.lexical import stored_terms
-from stores.catalog.tables import items
-from stores.deletion import delete_chunks
+from stores.deletion import delete_items
 from stores.frames import FrameStore, add_dictionary
 from stores.profile import Progress
 
@@ -99,38 +99,37 @@ class Ingest:
             for group in groups
         ]
         with self._database.write() as connection:
-            for group, chunk in prepared:
-                add_messages(connection, add_chunk(connection, chunk), group)
+            add_exchanges(connection, [(chunk, group) for group, chunk in prepared])
         return sum(len(group) for group, _ in prepared)
 
     def _store_items(self, batch: Sequence[MemoryItem]) -> ImportReport:
         key, compressor = self._frames.compressor()
         latest = {item.mem_id: item for item in batch}
         with self._database.read() as connection:
-            known = _known_items(connection, list(latest))
-        fresh = {
-            item_id: (item, fingerprint(item), known.get(item_id))
-            for item_id, item in latest.items()
-            if item_id not in known or known[item_id][1] != fingerprint(item)
-        }
-        prepared = {
-            item_id: [
-                self.prepare("document", part, key, compressor, item.created_at)
-                for part in split_text(item.text, self._settings.chunk_target) or [""]
-            ]
-            for item_id, (item, _, _) in fresh.items()
-        }
-        replaced = 0
+            known = known_items(connection, list(latest))
+        new = [
+            NewItem(
+                item,
+                digest,
+                [
+                    self.prepare("document", part, key, compressor, item.created_at)
+                    for part in split_text(item.text, self._settings.chunk_target) or [""]
+                ],
+            )
+            for item in latest.values()
+            if known.get(item.mem_id, (0, None))[1] != (digest := fingerprint(item))
+        ]
         with self._database.write() as connection:
-            for item_id, (item, digest, old) in fresh.items():
-                if old is not None:
-                    replaced += 1
-                    gone = chunk_ids_of_items(connection, [old[0]])
-                    delete_chunks(connection, self._frames, gone, limit=self._settings.chunk_limit)
-                item_key = put_item(connection, item, digest)
-                for part, chunk in enumerate(prepared[item_id]):
-                    add_chunk(connection, replace(chunk, item_key=item_key, part=part))
-        return ImportReport(added=len(fresh) - replaced, duplicates=len(batch) - len(fresh), replaced=replaced)
+            replaced = self._replace(connection, new)
+        return ImportReport(added=len(new) - replaced, duplicates=len(batch) - len(new), replaced=replaced)
+
+    def _replace(self, connection: Connection, new: Sequence[NewItem]) -> int:
+        """Store documents in place of those that have their ids; returns how many there were."""
+        replaced = delete_items(
+            connection, self._frames, [one.item.mem_id for one in new], limit=self._settings.chunk_limit
+        )
+        add_items(connection, new)
+        return replaced
 
     def frames(
         self,
@@ -157,20 +156,16 @@ class Ingest:
             check_frame(frame)
         with self._database.write() as connection:
             key = add_dictionary(connection, dictionary, current=False)
-            known = _known_items(connection, [item.mem_id for item in described])
+            known = known_items(connection, [item.mem_id for item in described])
+            new: dict[str, NewItem] = {}
             for item, frame, stored, size in zip(described, frames, terms, raw_sizes, strict=True):
-                digest = hashlib.blake2b(
-                    frame + dictionary.digest.encode() + fingerprint(item), digest_size=16
-                ).digest()
-                if item.mem_id in known:
-                    item_key, old = known[item.mem_id]
-                    if old == digest:
-                        continue
-                    gone = chunk_ids_of_items(connection, [item_key])
-                    delete_chunks(connection, self._frames, gone, limit=self._settings.chunk_limit)
-                item_key = put_item(connection, item, digest)
-                known[item.mem_id] = (item_key, digest)
-                add_chunk(connection, NewChunk("document", frame, key, size, item.created_at, stored, item_key))
+                whole = hashlib.blake2b(frame + dictionary.digest.encode() + _content(item), digest_size=16).digest()
+                digest = int.from_bytes(whole[:8], "little", signed=True)
+                new.pop(item.mem_id, None)
+                if known.get(item.mem_id, (0, None))[1] != digest:
+                    chunk = NewChunk("document", frame, key, size, item.created_at, stored)
+                    new[item.mem_id] = NewItem(item, digest, [chunk])
+            self._replace(connection, list(new.values()))
 
     def prepare(self, kind: HitKind, text: str, key: int, compressor: Compressor, timestamp: float) -> NewChunk:
         """Compress one text.
@@ -222,41 +217,14 @@ def named(source: Iterable[Message]) -> Iterator[Message]:
             yield named_message
 
 
-def fingerprint(item: MemoryItem) -> bytes:
-    """16 bytes that differ when anything of a document differs."""
+def fingerprint(item: MemoryItem) -> int:
+    """A signed 64-bit number that differs when anything of a document differs."""
+    return int.from_bytes(_content(item)[:8], "little", signed=True)
+
+
+def _content(item: MemoryItem) -> bytes:
     content = json.dumps([item.text, item.source, item.created_at, item.meta], sort_keys=True, default=str)
     return hashlib.blake2b(content.encode(errors="surrogatepass"), digest_size=16).digest()
-
-
-def put_item(connection: Connection, item: MemoryItem, digest: bytes) -> int:
-    """Insert a document's row, or bring it up to date; returns its key.
-
-    Raises:
-        InputError: its metadata is no JSON.
-    """
-    try:
-        metadata = json.dumps(item.meta, ensure_ascii=False) if item.meta else None
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"The metadata of {item.mem_id!r} cannot be stored ({error}).",
-            remedy="Use strings, numbers, true, false, null, lists and objects.",
-        ) from error
-    values = {"source": item.source, "created_at": item.created_at, "metadata": metadata, "fingerprint": digest}
-    key: int | None = connection.execute(select(items.c.item_key).where(items.c.item_id == item.mem_id)).scalar()
-    if key is None:
-        return int(connection.execute(items.insert().values(item_id=item.mem_id, **values)).lastrowid)
-    connection.execute(items.update().where(items.c.item_key == key).values(**values))
-    return key
-
-
-def _known_items(connection: Connection, item_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-    known: dict[str, tuple[int, bytes]] = {}
-    for start in range(0, len(item_ids), AT_ONCE):
-        statement = select(items.c.item_id, items.c.item_key, items.c.fingerprint).where(
-            items.c.item_id.in_(item_ids[start : start + AT_ONCE])
-        )
-        known.update((row.item_id, (row.item_key, row.fingerprint)) for row in connection.execute(statement))
-    return known
 
 
 def _sum(one: ImportReport, other: ImportReport) -> ImportReport:

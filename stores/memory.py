@@ -25,7 +25,6 @@ from stores import search as searching
 from stores.building import Builder, BuildReport
 from stores.catalog import conversation as conversations
 from stores.catalog import notes
-from stores.catalog.chunks import add_chunk
 from stores.catalog.database import Database
 from stores.checking import CheckReport, check_memory
 from stores.creation import create_catalog, open_catalog
@@ -278,9 +277,8 @@ class Memory:
                 if stored is not None:
                     break
                 if dictionary_exists(connection, key):
-                    chunk_id = add_chunk(connection, chunk)
-                    (kept,) = conversations.add_messages(
-                        connection, chunk_id, [message], turn_id=turn_id, position=position
+                    (kept,) = conversations.add_exchanges(
+                        connection, [(chunk, [message])], turn_id=turn_id, position=position
                     )
                     return kept
         return open_messages(self.frames, [stored], limit=self.settings.pack.chunk_limit)[0]

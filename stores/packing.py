@@ -7,7 +7,6 @@ it. A crash before the switch leaves packs nobody refers to, which the next buil
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, train_dictionary
 from cem_rag_app.zpkg.repack import recompress
 from cem_rag_app.zpkg.writer import PackInfo, PackWriter
-from stores.catalog.chunks import count_chunks, locations_after, position
+from stores.catalog.checksums import row_checksum
+from stores.catalog.chunks import Location, count_chunks, locations_after, position
 from stores.catalog.database import Database
 from stores.catalog.notes import get_value, set_value
 from stores.catalog.tables import chunks, dictionaries, packs
@@ -165,13 +165,13 @@ class Packing:
     def _write(
         self, dictionary: Dictionary, number: int, total: int, progress: Progress | None
     ) -> tuple[list[PackInfo], dict[int, tuple[int, int, int]]]:
-        """Write all chunks into new packs; returns them and chunk id -> (pack number, index, crc32)."""
+        """Write all chunks into new packs; returns them and chunk id -> (pack number, index, checksum)."""
         folder = self._folder / "packs"
         places: dict[int, tuple[int, int, int]] = {}
         written: list[PackInfo] = []
         with ExitStack() as stack:
             writer = stack.enter_context(PackWriter(pack_path(self._folder, number), dictionary, largest=self._largest))
-            for chunk_id, frame in self._frames_in(dictionary):
+            for place, frame in self._frames_in(dictionary):
                 try:
                     index = writer.add(frame)
                 except PackFullError:
@@ -181,7 +181,7 @@ class Packing:
                         PackWriter(folder / f"{number:06d}.zpkg", dictionary, largest=self._largest)
                     )
                     index = writer.add(frame)
-                places[chunk_id] = (number, index, zlib.crc32(frame))
+                places[place.chunk_id] = (number, index, place.packed_checksum_of(frame))
                 if progress is not None and len(places) % _PIECE == 0:
                     progress("pack", len(places), total)
             if places:
@@ -190,8 +190,8 @@ class Packing:
             progress("pack", len(places), total)
         return written, places
 
-    def _frames_in(self, dictionary: Dictionary) -> Iterator[tuple[int, bytes]]:
-        """All frames in order of chunk ids, compressed with ``dictionary``: as they are where they already were."""
+    def _frames_in(self, dictionary: Dictionary) -> Iterator[tuple[Location, bytes]]:
+        """Where all chunks lie, by id, and their frames in ``dictionary``: as they are where they were in it."""
         compressor = Compressor(dictionary, self._settings.level)
         last = 0
         while True:
@@ -199,13 +199,13 @@ class Packing:
                 where = locations_after(connection, last, _PIECE)
             if not where:
                 return
-            for stored in self._frames.read_here(where):
+            for place, stored in zip(where, self._frames.read_here(where), strict=True):
                 old = self._frames.dictionary(stored.dictionary_key)
                 if old.digest == dictionary.digest:
-                    yield stored.chunk_id, stored.frame
+                    yield place, stored.frame
                 else:
                     limit = self._settings.chunk_limit
-                    yield stored.chunk_id, next(recompress([stored.frame], old, compressor, limit=limit))
+                    yield place, next(recompress([stored.frame], old, compressor, limit=limit))
             last = where[-1].chunk_id
 
     def _switch(
@@ -224,24 +224,18 @@ class Packing:
         before = get_value(connection, CURRENT_DICTIONARY)
         key = add_dictionary(connection, dictionary, current=True)
         for info in written:
-            connection.execute(
-                packs.insert().values(
-                    pack_number=int(info.path.stem),
-                    sha256=info.sha256,
-                    chunks=info.count,
-                    bytes=info.size,
-                    dictionary_key=key,
-                )
-            )
+            row = (int(info.path.stem), info.sha256, info.count, info.size, key)
+            connection.execute(packs.insert().values((*row, row_checksum(*row))))
         update = connection.connection.cursor()
         update.executemany(
-            "UPDATE chunks SET pack_number = ?, pack_index = ?, crc32 = ?, dictionary_key = ?, frame = NULL"
+            "UPDATE chunks SET pack_number = ?, pack_index = ?, checksum = ?, dictionary_key = NULL, frame = NULL"
             " WHERE chunk_id = ?",
-            [(pack, index, crc32, key, chunk_id) for chunk_id, (pack, index, crc32) in places.items()],
+            [(pack, index, checksum, chunk_id) for chunk_id, (pack, index, checksum) in places.items()],
         )
         connection.execute(packs.delete().where(packs.c.pack_number.in_(old_packs)))
         # A message remembered while the packs were written is still fresh and needs the dictionary it was given.
-        used = set(connection.execute(select(chunks.c.dictionary_key).distinct()).scalars()) | {key}
+        fresh = select(chunks.c.dictionary_key).where(chunks.c.pack_number.is_(None)).distinct()
+        used = set(connection.execute(fresh).scalars()) | {key}
         for other, data in bytes_of.items():
             row = dictionaries.c.dictionary_key == other
             if other not in used:

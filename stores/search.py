@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from sqlalchemy import Connection, select
@@ -16,8 +16,8 @@ from cem_rag_app.settings import RecallSettings
 from stores.catalog.chunks import AT_ONCE
 from stores.catalog.database import Database
 from stores.catalog.lexical import lexical_search
-from stores.catalog.tables import KIND_NAMES, chunks, items
-from stores.filters import filter_condition
+from stores.catalog.tables import KIND_NAMES, chunks
+from stores.filters import allowed_chunks
 from stores.fusion import min_max, recency, weighted
 from stores.live_index import LiveIndex
 
@@ -69,14 +69,13 @@ def search(
         FilterError: a filter that cannot be understood.
         DimensionError: the query encoder is of another space than the index.
     """
-    condition = filter_condition(query.filters)
     allowed = allowed_chunks(database, query.filters)
     index.sync()
     vector = query_vector(query, encoder)
     count = max(settings.candidates, query.k)
     near, _ = index.search(vector, count, allowed)
     with database.read() as connection:
-        lexical = lexical_search(connection, query.text, count, condition)
+        lexical = lexical_search(connection, query.text, count, allowed)
         rows = _present(connection, list(dict.fromkeys([*near, *lexical])))
     if not rows:
         return []
@@ -117,20 +116,6 @@ def query_vector(query: Query, encoder: QueryEncoder) -> FloatArray:
     mixed = (1.0 - CONTEXT_WEIGHT) * own + CONTEXT_WEIGHT * rows[1]
     length = float(np.linalg.norm(mixed))
     return own if length < 1e-6 else np.asarray(mixed / length, dtype=np.float32)
-
-
-def allowed_chunks(database: Database, filters: Mapping[str, Any]) -> list[int] | None:
-    """The chunks that filters allow; None without filters.
-
-    Raises:
-        FilterError: a filter that cannot be understood.
-    """
-    condition = filter_condition(filters)
-    if condition is None:
-        return None
-    statement = select(chunks.c.chunk_id).outerjoin(items, items.c.item_key == chunks.c.item_key).where(condition)
-    with database.read() as connection:
-        return list(connection.execute(statement).scalars())
 
 
 def _present(connection: Connection, chunk_ids: Sequence[int]) -> list[tuple[int, HitKind, float]]:

@@ -22,9 +22,9 @@ from cem_rag_app.settings import Settings
 from cem_rag_app.zpkg.dictionary import Dictionary
 from stores.catalog.lexical import stored_terms
 from stores.documents import read_chunks, read_items
+from stores.filters import allowed_chunks
 from stores.memory import Memory
 from stores.profile import MemoryProfile
-from stores.search import allowed_chunks
 from stores.tail import TextBaseline
 
 
@@ -204,7 +204,7 @@ class CemVectorStore(VectorStore):
             chosen["kind"] = "document"
         memory.index.sync()
         allowed = allowed_chunks(memory.database, chosen)
-        chunk_ids, cosines = memory.index.search(vector, k, allowed)
+        chunk_ids, cosines = memory.index.nearest(vector, k, allowed)
         return list(zip(chunk_ids, cosines.tolist(), strict=True))
 
     def _nearest(self, vector: FloatArray, k: int, filters: Mapping[str, Any] | None) -> list[tuple[Document, float]]:

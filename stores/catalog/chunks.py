@@ -6,9 +6,11 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, func, select
 
 from cem_rag_app.schema import HitKind
+from stores.catalog.checksums import chunk_checksum
+from stores.catalog.raw import raw_cursor
 from stores.catalog.tables import KIND_CODES, chunks, deletions
 
 AT_ONCE = 500  # SQLite binds at most 999 values in its oldest supported builds
@@ -26,8 +28,6 @@ class NewChunk:
     timestamp: float
     terms: str | None
     """Search terms of its text, separated by spaces; None where only its frame is known."""
-    item_key: int | None = None
-    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,19 @@ class Location:
     pack_number: int | None
     pack_index: int | None
     dictionary_key: int
-    crc32: int
+    checksum: int
     raw_size: int
+    kind: int
+    timestamp: float
+
+    def checksum_of(self, frame: bytes) -> int:
+        """The checksum that this row must have if ``frame`` is the chunk's."""
+        key = None if self.frame is None else self.dictionary_key
+        return chunk_checksum(self.chunk_id, self.kind, zlib.crc32(frame), self.raw_size, self.timestamp, key)
+
+    def packed_checksum_of(self, frame: bytes) -> int:
+        """The checksum that the row will have once ``frame`` is the chunk's and lies in a pack."""
+        return chunk_checksum(self.chunk_id, self.kind, zlib.crc32(frame), self.raw_size, self.timestamp, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,58 +62,67 @@ class Position:
     deletion: int = 0
 
 
-_LOCATION = (
-    chunks.c.chunk_id,
-    chunks.c.frame,
-    chunks.c.pack_number,
-    chunks.c.pack_index,
-    chunks.c.dictionary_key,
-    chunks.c.crc32,
-    chunks.c.raw_size,
+_LOCATIONS = (
+    "SELECT c.chunk_id, c.frame, c.pack_number, c.pack_index, coalesce(c.dictionary_key, p.dictionary_key, 0),"
+    " c.checksum, c.raw_size, c.kind, c.timestamp FROM chunks c LEFT JOIN packs p ON p.pack_number = c.pack_number"
 )
 
 
-def add_chunk(connection: Connection, chunk: NewChunk) -> int:
-    """Store a chunk with its search terms; returns its id."""
-    result = connection.execute(
-        insert(chunks).values(
-            kind=KIND_CODES[chunk.kind],
-            item_key=chunk.item_key,
-            part=chunk.part,
-            frame=chunk.frame,
-            dictionary_key=chunk.dictionary_key,
-            crc32=zlib.crc32(chunk.frame),
-            raw_size=chunk.raw_size,
-            timestamp=chunk.timestamp,
-        )
+def add_chunks(connection: Connection, new: Sequence[NewChunk]) -> int:
+    """Store chunks with their search terms, without facets.
+
+    Returns:
+        The id of the first; the others follow it.
+    """
+    first = position(connection).chunk_id + 1
+    numbered = list(enumerate(new, first))
+    cursor = raw_cursor(connection)
+    cursor.executemany(
+        "INSERT INTO chunks (chunk_id, kind, frame, dictionary_key, checksum, raw_size, timestamp)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                chunk_id,
+                KIND_CODES[chunk.kind],
+                chunk.frame,
+                chunk.dictionary_key,
+                chunk_checksum(
+                    chunk_id,
+                    KIND_CODES[chunk.kind],
+                    zlib.crc32(chunk.frame),
+                    chunk.raw_size,
+                    chunk.timestamp,
+                    chunk.dictionary_key,
+                ),
+                chunk.raw_size,
+                chunk.timestamp,
+            )
+            for chunk_id, chunk in numbered
+        ),
     )
-    chunk_id = int(result.lastrowid)
-    if chunk.terms is not None:
-        connection.execute(
-            text("INSERT INTO lexical (rowid, terms) VALUES (:chunk_id, :terms)"),
-            {"chunk_id": chunk_id, "terms": chunk.terms},
-        )
-    return chunk_id
+    cursor.executemany(
+        "INSERT INTO lexical (rowid, terms) VALUES (?, ?)",
+        ((chunk_id, chunk.terms) for chunk_id, chunk in numbered if chunk.terms is not None),
+    )
+    return first
 
 
 def remove_chunks(connection: Connection, terms: dict[int, str]) -> None:
-    """Remove chunks and log it for the indexes.
+    """Remove chunks and log it for the indexes; their facets, messages and documents are the caller's business.
 
     Args:
         connection: a transaction.
         terms: chunk id -> the search terms it was stored with: a contentless full-text index has no other way to
             forget a row.
     """
+    cursor = raw_cursor(connection)
     for chunk_id, stored in terms.items():
-        connection.execute(
-            text(
-                "INSERT INTO lexical (lexical, rowid, terms)"
-                " SELECT 'delete', id, :terms FROM lexical_docsize WHERE id = :chunk_id"
-            ),
-            {"chunk_id": chunk_id, "terms": stored},
+        cursor.execute(
+            "INSERT INTO lexical (lexical, rowid, terms) SELECT 'delete', id, ? FROM lexical_docsize WHERE id = ?",
+            (stored, chunk_id),
         )
-        connection.execute(insert(deletions).values(chunk_id=chunk_id))
-        connection.execute(chunks.delete().where(chunks.c.chunk_id == chunk_id))
+        cursor.execute("INSERT INTO deletions (chunk_id) VALUES (?)", (chunk_id,))
+        cursor.execute("DELETE FROM chunks WHERE chunk_id = ?", (chunk_id,))
 
 
 def locations(connection: Connection, chunk_ids: Iterable[int]) -> dict[int, Location]:
@@ -111,23 +131,24 @@ def locations(connection: Connection, chunk_ids: Iterable[int]) -> dict[int, Loc
     found: dict[int, Location] = {}
     for start in range(0, len(wanted), AT_ONCE):
         some = wanted[start : start + AT_ONCE]
-        for row in connection.execute(select(*_LOCATION).where(chunks.c.chunk_id.in_(some))):
-            found[row.chunk_id] = Location(*row)
+        marks = ",".join("?" * len(some))
+        rows = connection.exec_driver_sql(f"{_LOCATIONS} WHERE c.chunk_id IN ({marks})", tuple(some))
+        found.update((row[0], Location(*row)) for row in rows)
     return found
 
 
 def locations_after(connection: Connection, chunk_id: int, limit: int) -> list[Location]:
     """The next chunks in order of their ids."""
-    rows = connection.execute(
-        select(*_LOCATION).where(chunks.c.chunk_id > chunk_id).order_by(chunks.c.chunk_id).limit(limit)
+    rows = connection.exec_driver_sql(
+        f"{_LOCATIONS} WHERE c.chunk_id > ? ORDER BY c.chunk_id LIMIT ?", (chunk_id, limit)
     )
     return [Location(*row) for row in rows]
 
 
 def position(connection: Connection) -> Position:
     """How far the catalog has come: the last ids ever given, which a deletion does not take back."""
-    rows = connection.execute(text("SELECT name, seq FROM sqlite_sequence WHERE name IN ('chunks', 'deletions')"))
-    last = {row.name: int(row.seq) for row in rows}
+    rows = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence WHERE name IN ('chunks', 'deletions')")
+    last = {name: int(number) for name, number in rows}
     return Position(last.get("chunks", 0), last.get("deletions", 0))
 
 
@@ -139,18 +160,9 @@ def deleted_after(connection: Connection, sequence: int) -> list[int]:
 
 def count_chunks(connection: Connection, *, after: int = 0) -> int:
     """Chunks with an id above ``after``."""
+    if after == 0:  # ids are given one by one and each deletion is logged once, so nothing needs to be counted
+        now = position(connection)
+        return now.chunk_id - now.deletion
     return int(
         connection.execute(select(func.count()).select_from(chunks).where(chunks.c.chunk_id > after)).scalar_one()
     )
-
-
-def chunk_ids_of_items(connection: Connection, item_keys: Sequence[int]) -> list[int]:
-    """Chunks of documents, in the order of their parts."""
-    found: list[int] = []
-    for start in range(0, len(item_keys), AT_ONCE):
-        some = item_keys[start : start + AT_ONCE]
-        rows = connection.execute(
-            select(chunks.c.chunk_id).where(chunks.c.item_key.in_(some)).order_by(chunks.c.item_key, chunks.c.part)
-        )
-        found.extend(rows.scalars())
-    return found

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
@@ -23,8 +25,10 @@ from cem_rag_app.errors import (
     PersonaError,
     StoreError,
 )
+from stores.catalog.chunks import Position
 from stores.catalog.log import check_log
 from stores.catalog.migrations import SCHEMA_VERSION, check_version, migrate, schema_version
+from stores.catalog.recent import Recent
 from stores.points import reached
 
 FILE_NAME = "catalog.sqlite"
@@ -37,6 +41,8 @@ _SHARED_MEMORY = 32_768
 _opening = threading.Lock()
 _open_here: Counter[Path] = Counter()
 """How often this process has each catalog open."""
+_ANSWERS_KEPT = 32 << 20
+"""Bytes."""
 _CODE_MASK = 0xFF  # SQLite's extended result codes carry the primary code in the low byte
 
 
@@ -60,6 +66,8 @@ class Database:
             _open_here[self._name] += self._counted
         self._engine = _engine(path)
         self._writing = self._engine.execution_options(writes=True)
+        self.allowed: Recent[Position, NDArray[np.int64]] = Recent(_ANSWERS_KEPT)
+        """Which chunks the last filters allowed, for as long as the catalog holds the same chunks."""
 
     @classmethod
     def open(cls, path: Path) -> Database:
@@ -86,6 +94,7 @@ class Database:
             if version < SCHEMA_VERSION:
                 with database.write() as connection:
                     migrate(connection, path)
+                database.shrink()
         except BaseException:
             database.close()
             raise

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from sqlalchemy import ColumnElement, Connection, Integer, String, column, literal_column, select, table, text
 
 from cem_rag_app.lexical import terms
-from stores.catalog.tables import chunks, items
+from stores.catalog.ranges import IntArray
+from stores.catalog.tables import chunks
 
 LONGEST_QUERY = 200
 """Distinct terms of a query that are looked up."""
@@ -29,16 +31,14 @@ def stored_terms(document: str) -> str:
     return " ".join(_token(term) for term in terms(document))
 
 
-def lexical_search(
-    connection: Connection, query: str, limit: int, allowed: ColumnElement[bool] | None = None
-) -> dict[int, float]:
+def lexical_search(connection: Connection, query: str, limit: int, allowed: IntArray | None = None) -> dict[int, float]:
     """The chunks that share terms with a query.
 
     Args:
         connection: a snapshot.
         query: text; it is never compressed (I4).
         limit: chunks at most.
-        allowed: condition on the tables ``chunks`` and ``items``.
+        allowed: only these chunks, ascending; None allows all.
 
     Returns:
         Chunk id -> BM25, larger is better; empty when the query has no term.
@@ -53,11 +53,12 @@ def lexical_search(
         .join_from(_lexical, chunks, chunks.c.chunk_id == _lexical.c.rowid)
         .where(text("lexical MATCH :wanted").bindparams(wanted=" OR ".join(f'"{term}"' for term in wanted)))
         .order_by(rank, _lexical.c.rowid)
-        .limit(limit)
     )
-    if allowed is not None:
-        statement = statement.outerjoin(items, items.c.item_key == chunks.c.item_key).where(allowed)
-    return {row[0]: -row[1] for row in connection.execute(statement)}
+    if allowed is None:
+        return {row[0]: -row[1] for row in connection.execute(statement.limit(limit))}
+    rows = connection.execute(statement).all()
+    kept = np.isin(np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows)), allowed)
+    return {rows[i][0]: -rows[i][1] for i in np.flatnonzero(kept)[:limit]}
 
 
 def _worth_visiting(connection: Connection, wanted: Sequence[str]) -> list[str]:

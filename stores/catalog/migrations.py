@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from cem_rag_app.errors import MemoryVersionError
+from stores.catalog.third import STEPS
 from stores.points import reached
 
 _FIRST = (
@@ -63,8 +65,11 @@ _SECOND = (
     "CREATE VIRTUAL TABLE lexical_terms USING fts5vocab (lexical, row)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
-"""Statements that lead from schema version n to n + 1."""
+Step = str | Callable[[Connection], None]
+"""A statement, or what no statement can do."""
+
+MIGRATIONS: tuple[tuple[Step, ...], ...] = (_FIRST, _SECOND, STEPS)
+"""What leads from schema version n to n + 1."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -98,9 +103,12 @@ def migrate(connection: Connection, path: Path) -> bool:
     """
     version = schema_version(connection)
     check_version(version, path)
-    for statements in MIGRATIONS[version:]:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
+    for steps in MIGRATIONS[version:]:
+        for step in steps:
+            if isinstance(step, str):
+                connection.exec_driver_sql(step)
+            else:
+                step(connection)
             reached("migration: statement")
     if version < SCHEMA_VERSION:
         connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects.sqlite import insert
 
 from cem_rag_app.persona.rules import HardRules
+from stores.catalog.checksums import row_checksum
 from stores.catalog.tables import feedback, memory_state, persona, preferences, turn_records
 
 
@@ -21,8 +22,9 @@ def get_value(connection: Connection, key: str, *, table: Table = memory_state) 
 def set_value(connection: Connection, key: str, value: Any, *, table: Table = memory_state) -> None:
     """Set a JSON value."""
     encoded = json.dumps(value, ensure_ascii=False)
-    statement = insert(table).values(key=key, value=encoded)
-    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": encoded}))
+    values = {"value": encoded, "checksum": row_checksum(key, encoded)}
+    statement = insert(table).values(key=key, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=values))
 
 
 def get_preference(connection: Connection, key: str) -> Any:
@@ -37,7 +39,8 @@ def set_preference(connection: Connection, key: str, value: Any) -> None:
 
 def store_rules(connection: Connection, rules: HardRules | None) -> None:
     """Store the hard rules, once; triggers refuse every later change (I8)."""
-    connection.execute(persona.insert().values(id=1, rules="null" if rules is None else rules.model_dump_json()))
+    stored = "null" if rules is None else rules.model_dump_json()
+    connection.execute(persona.insert().values(id=1, rules=stored, checksum=row_checksum(1, stored)))
 
 
 def load_rules(connection: Connection) -> HardRules | None:
@@ -49,7 +52,8 @@ def load_rules(connection: Connection) -> HardRules | None:
 def set_mark(connection: Connection, message_id: int, good: bool, now: float) -> None:
     """Mark a message as good, or take the mark back."""
     if good:
-        statement = insert(feedback).values(message_id=message_id, good=1, marked_at=now)
+        checksum = row_checksum(message_id, 1, now)
+        statement = insert(feedback).values(message_id=message_id, good=1, marked_at=now, checksum=checksum)
         connection.execute(statement.on_conflict_do_nothing())
     else:
         connection.execute(feedback.delete().where(feedback.c.message_id == message_id))
@@ -63,8 +67,9 @@ def marked_messages(connection: Connection) -> list[int]:
 
 def store_record(connection: Connection, turn_id: str, frame: bytes) -> None:
     """Keep a turn's record; the last one wins."""
-    statement = insert(turn_records).values(turn_id=turn_id, frame=frame)
-    connection.execute(statement.on_conflict_do_update(index_elements=["turn_id"], set_={"frame": frame}))
+    values = {"frame": frame, "checksum": row_checksum(turn_id, frame)}
+    statement = insert(turn_records).values(turn_id=turn_id, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["turn_id"], set_=values))
 
 
 def load_record(connection: Connection, turn_id: str) -> bytes | None:

@@ -14,12 +14,13 @@ from sqlalchemy import Connection, func, select
 from cem_rag_app.schema import HitKind
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary
-from stores.catalog.chunks import AT_ONCE, NewChunk, add_chunk
-from stores.catalog.conversation import MessageRow
+from stores.catalog.chunks import AT_ONCE, NewChunk, locations
+from stores.catalog.conversation import MessageRow, keep_messages, turns_of_messages
+from stores.catalog.items import read_rows_by_key, remove_items
 from stores.catalog.notes import get_value, set_value
-from stores.catalog.tables import KIND_NAMES, chunks, dictionaries, feedback, items, memory_state, messages, packs
+from stores.catalog.tables import KIND_NAMES, chunks, dictionaries, feedback, memory_state, packs
 from stores.deletion import delete_chunks
-from stores.forgetting.selection import Targets, turns_of
+from stores.forgetting.selection import Targets
 from stores.forgetting.traces import Traces, forget_preferences, forget_records, pieces_of
 from stores.frames import CURRENT_DICTIONARY, FrameStore
 from stores.ingest import SEPARATOR
@@ -126,7 +127,7 @@ class Eraser:
             MemoryCorruptError: a frame that is needed is damaged.
         """
         message_ids = sorted(targets.message_ids)
-        turn_ids = turns_of(connection, message_ids)
+        turn_ids = turns_of_messages(connection, message_ids)
         pieces = pieces_of(self._texts(targets))
         pending = self._left_to_scrub(connection, targets)
         marks = _count_marks(connection, message_ids)
@@ -134,14 +135,12 @@ class Eraser:
         if missing:
             ready = ready | self.compress_survivors(connection, replace(targets, survivors=missing))
         for chunk_id, staying in targets.survivors.items():
-            _move(connection, add_chunk(connection, ready[chunk_id]), staying)
+            keep_messages(connection, chunk_id, ready[chunk_id], staying)
+        documents = list(read_rows_by_key(connection, targets.item_keys))
         for start in range(0, len(targets.chunk_ids), AT_ONCE):
             some = targets.chunk_ids[start : start + AT_ONCE]
             delete_chunks(connection, self._frames, some, limit=self._limit)
-            # What is still covered by these chunks is what is to be forgotten.
-            connection.execute(messages.delete().where(messages.c.chunk_id.in_(some)))
-        for start in range(0, len(targets.item_keys), AT_ONCE):
-            connection.execute(items.delete().where(items.c.item_key.in_(targets.item_keys[start : start + AT_ONCE])))
+        remove_items(connection, documents)
         traces = Traces(targets.message_ids, frozenset(targets.chunk_ids), turn_ids, pieces)
         records = forget_records(connection, traces, lambda frame: open_record(frame, limit=RECORD_LIMIT))
         changed = forget_preferences(connection, traces)
@@ -179,11 +178,7 @@ class Eraser:
         used: set[int] = set()
         packed = learned = False
         for start in range(0, len(targets.chunk_ids), AT_ONCE):
-            rows = connection.execute(
-                select(chunks.c.chunk_id, chunks.c.pack_number, chunks.c.dictionary_key).where(
-                    chunks.c.chunk_id.in_(targets.chunk_ids[start : start + AT_ONCE])
-                )
-            ).all()
+            rows = locations(connection, targets.chunk_ids[start : start + AT_ONCE]).values()
             used.update(row.dictionary_key for row in rows)
             packed |= any(row.pack_number is not None for row in rows)
             learned |= trained and any(through is None or row.chunk_id <= through for row in rows)
@@ -197,18 +192,6 @@ class Eraser:
         }
         last_pack = connection.execute(select(func.max(packs.c.pack_number))).scalar() or 0
         return Pending(int(last_pack) if packed else 0, tuple(sorted(own | foreign)))
-
-
-def _move(connection: Connection, chunk_id: int, staying: Sequence[MessageRow]) -> None:
-    """Let messages be covered by another chunk, which holds them and nothing else; they keep their ids and marks."""
-    start = 0
-    for row in staying:
-        connection.execute(
-            messages.update()
-            .where(messages.c.message_id == row.message.message_id)
-            .values(chunk_id=chunk_id, start=start)
-        )
-        start += row.length + len(SEPARATOR)
 
 
 def _without_survivors(text: str, staying: Sequence[MessageRow]) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, false, or_, select, true
 
 from cem_rag_app.errors import InputError
-from stores.catalog.chunks import AT_ONCE, chunk_ids_of_items
 from stores.catalog.conversation import MessageRow, messages_of_chunk
-from stores.catalog.tables import items, messages
+from stores.catalog.identifiers import packed
+from stores.catalog.items import read_rows_by_key
+from stores.catalog.tables import items, messages, sources, voices
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +79,9 @@ def find(connection: Connection, selection: Selection) -> Targets:
             if staying:
                 survivors[chunk_id] = staying
     keys = _chosen_items(connection, selection)
-    touched.update(chunk_ids_of_items(connection, keys))
+    for row in read_rows_by_key(connection, keys):
+        touched.update(row.chunk_ids)
     return Targets(message_ids, tuple(keys), tuple(sorted(touched)), survivors)
-
-
-def turns_of(connection: Connection, message_ids: Sequence[int]) -> set[str]:
-    """The turns in which these messages were said."""
-    found: set[str] = set()
-    for start in range(0, len(message_ids), AT_ONCE):
-        some = message_ids[start : start + AT_ONCE]
-        rows = connection.execute(
-            select(messages.c.turn_id).where(messages.c.message_id.in_(some), messages.c.turn_id.is_not(None))
-        )
-        found.update(rows.scalars())
-    return found
 
 
 def _chosen_messages(selection: Selection) -> ColumnElement[bool]:
@@ -101,8 +90,11 @@ def _chosen_messages(selection: Selection) -> ColumnElement[bool]:
     return or_(
         false(),
         *(messages.c.message_id.between(first, last) for first, last in selection.messages),
-        messages.c.speaker.in_(selection.people) if selection.people else false(),
-        messages.c.source.in_(selection.sources) if selection.sources else false(),
+        messages.c.voice_key.in_(
+            select(voices.c.voice_key).where(
+                or_(voices.c.speaker.in_(selection.people), voices.c.source.in_(selection.sources))
+            )
+        ),
     )
 
 
@@ -111,8 +103,8 @@ def _chosen_items(connection: Connection, selection: Selection) -> list[int]:
         true()
         if selection.everything
         else or_(
-            items.c.item_id.in_(selection.items) if selection.items else false(),
-            items.c.source.in_(selection.sources) if selection.sources else false(),
+            items.c.item_id.in_([packed(item_id) for item_id in selection.items]),
+            items.c.source_key.in_(select(sources.c.source_key).where(sources.c.source.in_(selection.sources))),
         )
     )
     return list(connection.execute(select(items.c.item_key).where(chosen).order_by(items.c.item_key)).scalars())
