@@ -35,7 +35,9 @@ from stores.memory import Memory
 Verdict = Literal["open", "use", "check", "harmless", "silent"]
 CLOSED, KILLED = "closed", "killed"
 NOW: Final = 1.8e9
-_QUESTIONS: Final = 12
+_QUESTIONS: Final = 4
+_TOGETHER: Final = 6
+"""Texts a question speaks of, and hits of its answer; the scores of these depend on all candidates."""
 
 
 @dataclass
@@ -201,11 +203,12 @@ def _make(folder: Path, tell: Tell) -> None:
 
 
 def questions(held: dict[str, str]) -> list[Query]:
-    """One about every text, in an order that puts unlike ones first."""
+    """Questions that between them speak of every text, so that every term, frame and vector counts in an answer."""
     keys = [key for key in sorted(held, key=lambda key: key[::-1]) if key.startswith(("message", "item"))]
     texts = [str(json.loads(held[key])[2 if key.startswith("message") else 0]) for key in keys]
     filters: list[dict[str, Any]] = [{}, {"kind": "document"}, {"label": "a"}, {}]
-    return [Query(text, k=64, filters=filters[n % 4], now=NOW) for n, text in enumerate(texts)]
+    groups = [" ".join(texts[start : start + _TOGETHER]) for start in range(0, len(texts), _TOGETHER)]
+    return [Query(group, k=_TOGETHER, filters=filters[n % 4], now=NOW) for n, group in enumerate(groups)]
 
 
 def _look(copy: Path, specimen: Specimen) -> Seen:
