@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-IndexKind = Literal["auto", "flat", "hnsw", "ivf", "ivfpq", "rabitq"]
+IndexKind = Literal["auto", "flat", "codes", "hnsw", "ivf", "ivfpq", "rabitq"]
 
 
 class _Section(BaseModel):
@@ -36,6 +36,25 @@ class PackSettings(_Section):
     )
     chunk_target: int = Field(
         default=440, ge=100, le=8192, description="Bytes of text a document chunk aims for when a document is split."
+    )
+
+
+class CodeSettings(_Section):
+    """How a memory keeps its vectors when it keeps codes (docs/index.md)."""
+
+    bytes: int = Field(
+        default=0,
+        ge=0,
+        le=4096,
+        description="Bytes a vector takes; 0 chooses by the encoder: 96 for one that is quick enough to make vectors "
+        "again from their frames, else 192.",
+    )
+    refine: int = Field(
+        default=-1,
+        ge=-1,
+        le=1000,
+        description="Best candidates whose vectors every search makes again from their frames; -1 chooses by the "
+        "encoder: 24 for a quick one, else none.",
     )
 
 
@@ -134,6 +153,7 @@ class Settings(BaseSettings):
     google_api_key: SecretStr | None = Field(default=None, description="Key for Gemini; never logged.")
     google_base_url: str | None = Field(default=None, description="Another address for the Gemini API.")
     pack: PackSettings = PackSettings()
+    codes: CodeSettings = CodeSettings()
     recall: RecallSettings = RecallSettings()
     segment: SegmentSettings = SegmentSettings()
     chat: ChatSettings = ChatSettings()

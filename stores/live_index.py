@@ -4,41 +4,39 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cem_rag_app.cem.pair import Encoders
 from cem_rag_app.errors import DimensionError, MemoryCorruptError
 from cem_rag_app.files import sync_folder
 from cem_rag_app.schema import FloatArray
-from cem_rag_app.zpkg.dictionary import Dictionary
-from stores.catalog.chunks import Position, count_chunks, deleted_after, locations_after, position
+from cem_rag_app.settings import CodeSettings
+from stores.catalog.chunks import Position, count_chunks, deleted_after, position
 from stores.catalog.database import Database
 from stores.catalog.notes import get_value
-from stores.frames import FrameStore, StoredFrame
+from stores.embedding import BATCH, Embedder, ids_after
 from stores.indexes.base import IndexParameters, IntArray, choose_kind
+from stores.indexes.codes.index import CodeIndex
 from stores.indexes.faiss_index import TRAIN_FROM, FaissIndex
 from stores.indexes.files import SavedIndex, load_index, save_index
+from stores.indexes.kinds import AnyIndex, make_index
 from stores.profile import Progress
 
 GENERATION = "generation"
 """State key: how often frames were compressed anew, and so how often vectors changed."""
 
-NO_DICTIONARY = Dictionary(b"")
-_PROBE_FRAME = bytes.fromhex(
-    "00008902005468652077696e67206f66206120706c616e65206361727269657320612073686f636b20776176652e20"
-    "e4bb8ae5a4a9e68891e4bbace58ebbe59083e781abe99485efbc8ce5a5bde4b88de5a5bdefbc9f"
-)
-"""A frame without dictionary: one English sentence and one Chinese."""
-
-_PROBE_LENGTH = 16
+QUICK_CODES, OTHER_CODES = 96, 192
+"""Bytes a vector takes in codes: with an encoder quick enough to make vectors again, and with any other."""
+QUICK_REFINE = 24
+SAMPLE = 20_000
+"""Vectors that codes are learned from at most, spread over the memory."""
 _PROBE_TOLERANCE = 1e-4
-_BATCH = 1024
 _PIECE = 1024
+_SAVE_SHARE = 8
 _log = logging.getLogger(__name__)
 
 
@@ -49,17 +47,16 @@ class LiveIndex:
     and a chunk is found by bisection. Deleted chunks stay as dead positions until the index is written anew.
     """
 
-    def __init__(
-        self, folder: Path, database: Database, frames: FrameStore, encoders: Callable[[], Encoders], wanted: str
-    ) -> None:
+    def __init__(self, folder: Path, database: Database, embedder: Embedder, wanted: str, codes: CodeSettings) -> None:
         self._folder = folder
         self._database = database
-        self._frames = frames
-        self._encoders = encoders
+        self._embedder = embedder
         self._wanted = wanted
+        self._codes = codes
         self._lock = threading.RLock()
         self._state: SavedIndex | None = None
         self._stale = False
+        self._distrusted = False
         self.unsaved = 0
         """Chunks that the index on disk does not cover as this one does."""
 
@@ -81,14 +78,15 @@ class LiveIndex:
             return "" if self._state is None else self._state.index.parameters.kind
 
     def sync(
-        self, *, limit: int = 0, batch_size: int = _BATCH, save_every: int = 0, progress: Progress | None = None
+        self, *, limit: int = 0, batch_size: int = BATCH, save_every: int = 0, progress: Progress | None = None
     ) -> int:
         """Follow the catalog; cheap when nothing happened. Returns how many chunks were embedded.
 
         Args:
             limit: chunks at most; 0 is all.
             batch_size: chunks given to the encoder at once.
-            save_every: chunks between two saves, so that a killed build resumes; 0 does not save.
+            save_every: chunks between two saves, or an eighth of the index where that is more, so that a killed
+                build resumes; 0 does not save.
             progress: called now and then with the stage ``embed``.
 
         Raises:
@@ -105,6 +103,7 @@ class LiveIndex:
                 deleted = deleted_after(connection, state.covers.deletion)
             self._forget(deleted, now.deletion)
             total = min(limit, missing) if limit else missing
+            self._prepare(missing)
             done = saved = 0
             while done < total:
                 embedded = self._embed_next(min(_PIECE, total - done), now.chunk_id, batch_size)
@@ -113,7 +112,7 @@ class LiveIndex:
                 done += embedded
                 if progress is not None:
                     progress("embed", done, total)
-                if save_every and done - saved >= save_every:
+                if save_every and done - saved >= max(save_every, len(self) // _SAVE_SHARE):
                     self.save()
                     saved = done
             if done >= missing:
@@ -124,12 +123,12 @@ class LiveIndex:
     def search(
         self, query: FloatArray, k: int, allowed_chunks: Iterable[int] | None = None
     ) -> tuple[list[int], FloatArray]:
-        """Chunk ids and similarities nearest to a query vector, best first.
+        """Chunk ids and similarities nearest to a query vector, best first; similarities are estimates where codes are.
 
         Args:
             query: (d,) float32, unit.
             k: how many.
-            allowed_chunks: only these; None allows all.
+            allowed_chunks: ids in ascending order, only these; None allows all.
 
         Raises:
             DimensionError: the query is of another space.
@@ -145,23 +144,88 @@ class LiveIndex:
                 )
             mask: NDArray[np.bool_] | None = None if state.live.all() else state.live
             if allowed_chunks is not None:
-                wanted = np.fromiter(allowed_chunks, dtype=np.int64)
-                mask = np.isin(state.chunk_ids, wanted) & state.live
-            positions, similarities = state.index.search(query, k, mask)
+                positions, _ = _positions(state.chunk_ids, np.fromiter(allowed_chunks, dtype=np.int64))
+                mask = np.zeros(len(state.live), dtype=bool)
+                mask[positions] = True
+                mask &= state.live
+            try:
+                positions, similarities = state.index.search(query, k, mask)
+            except MemoryCorruptError as error:
+                self._distrust(error)
+                return self.search(query, k, allowed_chunks)
             return state.chunk_ids[positions].tolist(), similarities
 
-    def vectors(self, chunk_ids: Sequence[int]) -> dict[int, FloatArray]:
-        """Vectors by chunk id; a chunk that the index does not hold is left out."""
+    def nearest(
+        self, query: FloatArray, k: int, allowed_chunks: Iterable[int] | None = None
+    ) -> tuple[list[int], FloatArray]:
+        """As :meth:`search`, with the similarities around the k-th place made again from the frames (`refine`).
+
+        Raises:
+            DimensionError: the query is of another space.
+            MemoryCorruptError: a frame that is needed is damaged.
+        """
+        refine = self.refine
+        found, similarities = self.search(query, k + refine, allowed_chunks)
+        first = max(0, min(k, len(found)) - refine // 2)
+        last = min(len(found), first + refine)
+        if first < last:
+            exact = self.exact(query, found[first:last])
+            similarities[first:last] = [
+                exact.get(chunk_id, similarity)
+                for chunk_id, similarity in zip(found[first:last], similarities[first:last], strict=True)
+            ]
+        order = np.argsort(-similarities, kind="stable")[:k]
+        return [found[row] for row in order], similarities[order]
+
+    @property
+    def refine(self) -> int:
+        """Candidates whose vectors are worth making again; 0 where vectors are stored whole."""
+        if self.kind != "codes":
+            return 0
+        if self._codes.refine >= 0:
+            return self._codes.refine
+        return QUICK_REFINE if self._embedder.encoder.quick else 0
+
+    def exact(self, query: FloatArray, chunk_ids: Sequence[int]) -> dict[int, float]:
+        """Similarities by chunk id, from vectors made again from the frames.
+
+        Raises:
+            MemoryCorruptError: a frame is damaged.
+        """
+        kept, vectors = self._embedder.of_chunks(chunk_ids)
+        return dict(zip(kept.tolist(), (vectors @ query).tolist(), strict=True))
+
+    def similarities(self, query: FloatArray, chunk_ids: Sequence[int]) -> dict[int, float]:
+        """Similarities by chunk id; a chunk that the index does not hold is left out. Estimates where codes are."""
         with self._lock:
             state = self._state
-            if state is None or not chunk_ids or not len(state.chunk_ids):
+            if state is None or not chunk_ids:
                 return {}
             wanted = np.asarray(chunk_ids, dtype=np.int64)
-            positions = np.searchsorted(state.chunk_ids, wanted)
-            inside = positions < len(state.chunk_ids)
-            held = np.zeros(len(wanted), dtype=bool)
-            held[inside] = state.chunk_ids[positions[inside]] == wanted[inside]
-            rows = state.index.vectors(positions[held])
+            positions, held = _positions(state.chunk_ids, wanted)
+            try:
+                if isinstance(state.index, CodeIndex):
+                    found = state.index.similarities(query, positions)
+                else:
+                    found = state.index.vectors(positions) @ query
+            except MemoryCorruptError as error:
+                self._distrust(error)
+                return self.similarities(query, chunk_ids)
+            return dict(zip(wanted[held].tolist(), found.tolist(), strict=True))
+
+    def vectors(self, chunk_ids: Sequence[int]) -> dict[int, FloatArray]:
+        """Vectors by chunk id; a chunk that the index does not hold is left out. Approximate where codes are."""
+        with self._lock:
+            state = self._state
+            if state is None or not chunk_ids:
+                return {}
+            wanted = np.asarray(chunk_ids, dtype=np.int64)
+            positions, held = _positions(state.chunk_ids, wanted)
+            try:
+                rows = state.index.vectors(positions)
+            except MemoryCorruptError as error:
+                self._distrust(error)
+                return self.vectors(chunk_ids)
             return dict(zip(wanted[held].tolist(), rows, strict=True))
 
     def reshape(self, kind: str, *, force: bool = False) -> bool:
@@ -175,18 +239,19 @@ class LiveIndex:
             state = self._state
             if state is None:
                 return False
-            parameters = _parameters(kind, int(state.live.sum()))
-            same_kind = parameters.kind == state.index.parameters.kind
+            parameters = self._parameters(kind, int(state.live.sum()))
+            index = state.index
+            fits = index.parameters.kind == parameters.kind
+            if isinstance(index, CodeIndex) and fits:
+                fits = not index.outgrown and index.parameters.code_bytes == parameters.code_bytes
             many_dead = (~state.live).sum() * 5 > len(state.live)
-            if same_kind and not many_dead and not force:
+            if fits and not many_dead and not force:
                 return False
-            if state.index.parameters.kind in ("flat", "hnsw", "ivf"):
-                vectors = state.index.vectors(np.flatnonzero(state.live))
-            else:  # codes are approximate: go back to the frames
-                vectors = self._encode_all(state.chunk_ids[state.live])
-            index = FaissIndex(state.index.dimension, parameters, vectors)
-            index.add(vectors)
             kept = state.chunk_ids[state.live]
+            if isinstance(index, CodeIndex) and fits:
+                index = index.kept(np.flatnonzero(state.live))
+            else:
+                kept, index = self._made_anew(parameters, kept, state)
             self._state = replace(state, index=index, chunk_ids=kept, live=np.ones(len(kept), dtype=bool))
             self.unsaved += len(kept)
             return True
@@ -200,7 +265,7 @@ class LiveIndex:
         with self._lock:
             if self._state is not None and not self._stale:
                 save_index(self._folder, self._state)
-                self.unsaved = 0
+                self.unsaved, self._distrusted = 0, False
 
     @property
     def saved(self) -> bool:
@@ -223,26 +288,27 @@ class LiveIndex:
 
     def _usable_state(self, generation: int, now: Position) -> SavedIndex:
         """What is in memory, else on disk, else an empty index; whatever belongs to other vectors is dropped."""
-        encoder = self._encoders().document
         state = self._state
         if state is None or self._stale or state.generation != generation:
-            probe = tuple(encoder.encode([_PROBE_FRAME], NO_DICTIONARY)[0, :_PROBE_LENGTH].tolist())
+            encoder, probe = self._embedder.encoder, self._embedder.probe()
             state = self._load(encoder.name, probe, generation, now)
-        if state is None:
-            state = SavedIndex(
-                FaissIndex(encoder.dimension, IndexParameters("flat")),
-                np.empty(0, dtype=np.int64),
-                np.empty(0, dtype=bool),
-                Position(),
-                encoder.name,
-                probe,
-                generation,
-            )
+            if state is None:
+                state = SavedIndex(
+                    FaissIndex(encoder.dimension, IndexParameters("flat")),
+                    np.empty(0, dtype=np.int64),
+                    np.empty(0, dtype=bool),
+                    Position(),
+                    encoder.name,
+                    probe,
+                    generation,
+                )
         self._state = state
         self._stale = False
         return state
 
     def _load(self, encoder: str, probe: tuple[float, ...], generation: int, now: Position) -> SavedIndex | None:
+        if self._distrusted:
+            return None
         try:
             saved = load_index(self._folder)
         except MemoryCorruptError as error:
@@ -261,61 +327,105 @@ class LiveIndex:
             return None
         return saved
 
+    def _distrust(self, error: MemoryCorruptError) -> None:
+        """Put a damaged index aside and make one from the frames."""
+        if self._distrusted:  # what was made from the frames cannot be damaged on disk
+            raise error
+        _log.warning("%s", error)
+        self._distrusted, self._state = True, None
+        self.sync()
+
     def _forget(self, deleted: Sequence[int], sequence: int) -> None:
-        state = self._state
-        assert state is not None
-        live = state.live & ~np.isin(state.chunk_ids, np.asarray(deleted, dtype=np.int64)) if deleted else state.live
+        state = self._held()
+        live = state.live
+        if deleted:
+            live = live.copy()
+            live[_positions(state.chunk_ids, np.asarray(deleted, dtype=np.int64))[0]] = False
         self._state = replace(state, live=live, covers=Position(state.covers.chunk_id, sequence))
+
+    def _prepare(self, missing: int) -> None:
+        """Learn the codes first where so much is missing that whole vectors should not be held for it."""
+        state = self._held()
+        total = int(state.live.sum()) + missing
+        parameters = self._parameters(self._wanted, total)
+        if parameters.kind != "codes" or isinstance(state.index, CodeIndex) or total <= SAMPLE:
+            return
+        index = make_index(state.index.dimension, parameters, self._sample(0, total), total)
+        if len(state.index):
+            index.add(state.index.vectors(np.arange(len(state.index))))
+        self._state = replace(state, index=index)
+
+    def _sample(self, after: int, total: int) -> FloatArray:
+        """Vectors of some chunks, spread over the memory."""
+        with self._database.read() as connection:
+            ids = ids_after(connection, after, total)
+        return self._embedder.of_chunks(ids[:: -(-len(ids) // SAMPLE)].tolist())[1]
 
     def _embed_next(self, count: int, up_to: int, batch_size: int) -> int:
         """Embed the next chunks after the ones covered; returns how many there were."""
-        state = self._state
-        assert state is not None
+        state = self._held()
         with self._database.read() as connection:
-            places = locations_after(connection, state.covers.chunk_id, count)
-        chunk_ids = [place.chunk_id for place in places if place.chunk_id <= up_to]
-        if not chunk_ids:
+            ids = ids_after(connection, state.covers.chunk_id, count)
+        ids = ids[ids <= up_to]
+        if not len(ids):
             return 0
-        stored = self._frames.frames(chunk_ids)  # one deleted since is left out here and logged for the next sync
-        kept = [chunk_id for chunk_id in chunk_ids if chunk_id in stored]
-        if kept:
-            state.index.add(self._encode([stored[chunk_id] for chunk_id in kept], batch_size))
+        # One deleted since is left out here and logged for the next sync.
+        kept, vectors = self._embedder.of_chunks(ids.tolist(), batch_size)
+        if len(kept):
+            state.index.add(vectors)
         self._state = replace(
             state,
-            chunk_ids=np.concatenate((state.chunk_ids, np.asarray(kept, dtype=np.int64))),
+            chunk_ids=np.concatenate((state.chunk_ids, kept)),
             live=np.concatenate((state.live, np.ones(len(kept), dtype=bool))),
-            covers=Position(chunk_ids[-1], state.covers.deletion),
+            covers=Position(int(ids[-1]), state.covers.deletion),
         )
-        return len(chunk_ids)
+        return len(ids)
 
     def _cover(self, chunk_id: int) -> None:
-        state = self._state
-        assert state is not None
+        state = self._held()
         if state.covers.chunk_id < chunk_id:
             self._state = replace(state, covers=Position(chunk_id, state.covers.deletion))
 
-    def _encode(self, stored: Sequence[StoredFrame], batch_size: int = _BATCH) -> FloatArray:
-        """Vectors (n, d) of frames, which may need different dictionaries."""
-        encoder = self._encoders().document
-        out = np.empty((len(stored), encoder.dimension), dtype=np.float32)
-        for key in dict.fromkeys(frame.dictionary_key for frame in stored):
-            rows = [row for row, frame in enumerate(stored) if frame.dictionary_key == key]
-            dictionary = self._frames.dictionary(key)
-            for start in range(0, len(rows), batch_size):
-                some = rows[start : start + batch_size]
-                out[some] = encoder.encode([stored[row].frame for row in some], dictionary)
-        return out
-
-    def _encode_all(self, chunk_ids: IntArray) -> FloatArray:
-        out = np.empty((len(chunk_ids), self._encoders().document.dimension), dtype=np.float32)
+    def _made_anew(
+        self, parameters: IndexParameters, chunk_ids: IntArray, state: SavedIndex
+    ) -> tuple[IntArray, AnyIndex]:
+        """Chunk ids and an index of another kind or of codes learned anew."""
+        if state.index.parameters.kind in ("flat", "hnsw", "ivf"):
+            vectors = state.index.vectors(np.flatnonzero(state.live))
+            training = vectors[:: -(-len(vectors) // SAMPLE)] if parameters.kind == "codes" else vectors
+            index = make_index(state.index.dimension, parameters, training, len(vectors))
+            index.add(vectors)
+            return chunk_ids, index
+        # Codes are approximate: go back to the frames.
+        step = 1 if parameters.kind != "codes" else -(-len(chunk_ids) // SAMPLE)
+        _, training = self._embedder.of_chunks(chunk_ids[::step].tolist())
+        index = make_index(state.index.dimension, parameters, training, len(chunk_ids))
+        found = []
         for start in range(0, len(chunk_ids), _PIECE):
-            some = chunk_ids[start : start + _PIECE].tolist()
-            stored = self._frames.frames(some)
-            out[start : start + _PIECE] = self._encode([stored[chunk_id] for chunk_id in some])
-        return out
+            kept, vectors = self._embedder.of_chunks(chunk_ids[start : start + _PIECE].tolist())
+            index.add(vectors)
+            found.append(kept)
+        return np.concatenate(found), index
+
+    def _parameters(self, wanted: str, count: int) -> IndexParameters:
+        kind = choose_kind(wanted, count)
+        # Cells and codes are learned; a memory too small to learn from is searched exactly.
+        if kind not in ("flat", "hnsw") and count < TRAIN_FROM:
+            return IndexParameters("flat")
+        if kind != "codes":
+            return IndexParameters(kind)
+        chosen = self._codes.bytes or (QUICK_CODES if self._embedder.encoder.quick else OTHER_CODES)
+        return IndexParameters("codes", code_bytes=chosen)
+
+    def _held(self) -> SavedIndex:
+        assert self._state is not None
+        return self._state
 
 
-def _parameters(wanted: str, count: int) -> IndexParameters:
-    kind = choose_kind(wanted, count)
-    # Cells and codes are learned; a memory too small to learn from is searched exactly.
-    return IndexParameters("flat" if kind not in ("flat", "hnsw") and count < TRAIN_FROM else kind)
+def _positions(chunk_ids: IntArray, wanted: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Positions of those chunks that are among ascending ``chunk_ids``, and which those are: (m,), (n,) mask."""
+    places = np.searchsorted(chunk_ids, wanted)
+    held = np.zeros(len(wanted), dtype=bool)
+    inside = places < len(chunk_ids)
+    held[inside] = chunk_ids[places[inside]] == wanted[inside]
+    return places[held].astype(np.int64), held

@@ -29,6 +29,7 @@ from stores.catalog.database import Database
 from stores.checking import CheckReport, check_memory
 from stores.creation import create_catalog, open_catalog
 from stores.deletion import delete_items
+from stores.embedding import Embedder
 from stores.files import writer_lock
 from stores.forgetting.erasing import times_forgotten
 from stores.forgetting.forget import ForgetReport, Forgetter
@@ -77,7 +78,8 @@ class Memory:
         self._encoders: Encoders | None = None
         self._lock = threading.RLock()
         self.frames = FrameStore(path, database, settings.pack.level)
-        self.index = LiveIndex(path / "index", database, self.frames, self.encoders, settings.index)
+        embedder = Embedder(self.frames, self.encoders)
+        self.index = LiveIndex(path / "index", database, embedder, settings.index, settings.codes)
         self._opener = HitOpener(database, self.frames, settings.segment, chunk_limit=settings.pack.chunk_limit)
         self._ingest = Ingest(database, self.frames, settings.pack)
         self._builder = Builder(path, database, self.frames, self.index, settings.pack)

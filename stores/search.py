@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from cem_rag_app.cem.pair import QueryEncoder
@@ -79,22 +80,26 @@ def search(
         rows = _present(connection, list(dict.fromkeys([*near, *lexical])))
     if not rows:
         return []
-    vectors = index.vectors([row[0] for row in rows])
-    similarities = np.array([float(vectors[row[0]] @ vector) if row[0] in vectors else 0.0 for row in rows])
-    terms = np.array([lexical.get(row[0], 0.0) for row in rows])
-    times = np.array([row[2] for row in rows], dtype=np.float64)
+    known = index.similarities(vector, [row[0] for row in rows])
+    similarities = np.array([known.get(row[0], 0.0) for row in rows], dtype=np.float32)
     now = time.time() if query.now is None else query.now
-    parts = np.stack(
-        (
-            min_max(similarities.astype(np.float32)),
-            min_max(terms.astype(np.float32)),
-            recency(times, now, settings.recency_half_life_days),
-        ),
-        axis=1,
-    )
+    parts = np.zeros((len(rows), 3), dtype=np.float32)
+    parts[:, 1] = min_max(np.array([lexical.get(row[0], 0.0) for row in rows], dtype=np.float32))
+    parts[:, 2] = recency(np.array([row[2] for row in rows], dtype=np.float64), now, settings.recency_half_life_days)
     weights = Weights.of(kind, settings)
-    totals = weighted(parts, (weights.semantic, weights.lexical, weights.recency))
-    order = np.lexsort((np.array([-row[0] for row in rows]), -totals))
+    newest_first = np.array([-row[0] for row in rows])
+
+    def ranked() -> tuple[FloatArray, NDArray[np.intp]]:
+        parts[:, 0] = min_max(similarities)
+        totals = weighted(parts, (weights.semantic, weights.lexical, weights.recency))
+        return totals, np.lexsort((newest_first, -totals))
+
+    totals, order = ranked()
+    best = order[: index.refine]
+    if len(best):
+        exact = index.exact(vector, [rows[i][0] for i in best])
+        similarities[best] = [exact.get(rows[i][0], similarities[i]) for i in best]
+        totals, order = ranked()
     return [
         Found(
             rows[i][0],

@@ -52,6 +52,8 @@ class TextBaseline:
         encode_documents: texts -> (n, dimension) float32, unit rows.
     """
 
+    quick = False
+
     def __init__(
         self,
         name: str,

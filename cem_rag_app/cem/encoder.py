@@ -70,6 +70,11 @@ class CompressedEncoder:
         save_checkpoint(self._checkpoint, path)
 
     @property
+    def quick(self) -> bool:
+        """Whether a frame takes some ten microseconds: a bag of n-grams does, a transformer needs fifty times that."""
+        return self.view == "ngram"
+
+    @property
     def student(self) -> Student:
         """The model itself, for those who look at its parts."""
         return self._checkpoint.student

@@ -46,6 +46,11 @@ class FrameEncoder(Protocol):
         """Of the vectors."""
         ...
 
+    @property
+    def quick(self) -> bool:
+        """Whether a frame takes some ten microseconds, so that every search may encode its candidates again."""
+        ...
+
     def encode(self, frames: Sequence[bytes], dictionary: Dictionary) -> FloatArray:
         """Encode frames of one dictionary: (n, dimension) float32, unit rows."""
         ...

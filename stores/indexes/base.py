@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from cem_rag_app.schema import FloatArray
 
-IndexName = Literal["flat", "hnsw", "ivf", "ivfpq", "rabitq"]
+IndexName = Literal["flat", "codes", "hnsw", "ivf", "ivfpq", "rabitq"]
 MetricName = Literal["cosine", "l2"]
 IntArray = NDArray[np.int64]
 
 FLAT_UP_TO = 10_000
 """Vectors up to which exact search answers within some ten milliseconds on one thread."""
+
+CODES_FROM = 1_000
+"""Chunks from which a memory keeps codes instead of vectors: fewer are too few to learn the codes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class IndexParameters:
         nprobe: IVF cells searched.
         pq_m: pieces that ``ivfpq`` cuts a vector in, one code each; must divide the dimension; 0 takes a piece of 4.
         pq_bits: bits of such a code, 4 or 8.
+        code_bytes: bytes a vector takes in ``codes``.
         refine_factor: codes of ``ivfpq`` and ``rabitq`` looked at again in 8 bits, as a multiple of k; 0 keeps
             the codes alone.
     """
@@ -47,6 +51,7 @@ class IndexParameters:
     pq_m: int = 0
     pq_bits: int = 4
     refine_factor: int = 8
+    code_bytes: int = 192
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -54,10 +59,10 @@ class IndexParameters:
 
 
 def choose_kind(wanted: str, count: int) -> IndexName:
-    """Resolve ``auto`` by size: exact as long as that is quick, then a graph."""
+    """Resolve ``auto`` by size: exact vectors for a small memory, then codes."""
     if wanted == "auto":
-        return "flat" if count <= FLAT_UP_TO else "hnsw"
-    for kind in ("flat", "hnsw", "ivf", "ivfpq", "rabitq"):
+        return "flat" if count < CODES_FROM else "codes"
+    for kind in ("flat", "codes", "hnsw", "ivf", "ivfpq", "rabitq"):
         if wanted == kind:
             return kind
     raise ValueError(f"no index is called {wanted!r}")

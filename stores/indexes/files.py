@@ -1,4 +1,4 @@
-"""An index on disk: ``faiss_index.bin``, ``id_map.json``, ``config.json``, believed only when all three agree."""
+"""An index on disk: its vectors or codes, ``id_map.json``, ``config.json``, believed only when all three agree."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cem_rag_app.files import sync_folder
 from stores.catalog.chunks import Position
 from stores.files import file_sha256, named_disk_errors, replace_file
 from stores.indexes.base import IndexParameters, IntArray
-from stores.indexes.faiss_index import FaissIndex
+from stores.indexes.kinds import AnyIndex, index_digest, read_index
 
-FORMAT = 1
-INDEX_FILE, MAP_FILE, CONFIG_FILE = "faiss_index.bin", "id_map.json", "config.json"
+FORMAT = 2
+INDEX_FILE, CODES_FILE, MAP_FILE, CONFIG_FILE = "faiss_index.bin", "codes.bin", "id_map.json", "config.json"
 _REMEDY = "Nothing is lost: it is rebuilt from the frames. `cem-rag build` saves the rebuilt index."
 
 
@@ -39,7 +39,7 @@ class SavedIndex:
         generation: the catalog's count of repacks that changed frames.
     """
 
-    index: FaissIndex
+    index: AnyIndex
     chunk_ids: IntArray
     live: np.ndarray[Any, np.dtype[np.bool_]]
     covers: Position
@@ -55,14 +55,15 @@ def save_index(folder: Path, saved: SavedIndex) -> None:
         DiskFullError: no space is left; what was there may be gone, and is rebuilt at the next open.
     """
     folder.mkdir(exist_ok=True)
-    index_path = folder / INDEX_FILE
+    name = index_file(saved.index.parameters)
+    index_path = folder / name
     with named_disk_errors(index_path):
-        descriptor, name = tempfile.mkstemp(dir=folder, prefix=INDEX_FILE, suffix=".tmp")
+        descriptor, written = tempfile.mkstemp(dir=folder, prefix=name, suffix=".tmp")
         os.close(descriptor)
-        temporary = Path(name)
+        temporary = Path(written)
         try:
             _write_index(saved.index, temporary)
-            digest = file_sha256(temporary)
+            digest = index_digest(temporary, saved.index.parameters)
             temporary.replace(index_path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -79,10 +80,12 @@ def save_index(folder: Path, saved: SavedIndex) -> None:
         "probe": list(saved.probe),
         "generation": saved.generation,
         "covers": {"chunk_id": saved.covers.chunk_id, "deletion": saved.covers.deletion},
-        "sha256": {INDEX_FILE: digest, MAP_FILE: hashlib.sha256(id_map).hexdigest()},
+        "sha256": {name: digest, MAP_FILE: hashlib.sha256(id_map).hexdigest()},
     }
-    encoded = json.dumps(config, indent=1).encode()
+    encoded = json.dumps({**config, "checksum": _checksum(config)}, indent=1).encode()
     replace_file(folder / CONFIG_FILE, lambda file: file.write(encoded))
+    other = folder / (INDEX_FILE if name == CODES_FILE else CODES_FILE)
+    other.unlink(missing_ok=True)
 
 
 def load_index(folder: Path) -> SavedIndex | None:
@@ -92,31 +95,48 @@ def load_index(folder: Path) -> SavedIndex | None:
         MemoryCorruptError: a file is missing, torn or altered, or the three do not belong together.
     """
     config_path = folder / CONFIG_FILE
-    if not config_path.exists() and not (folder / INDEX_FILE).exists():
+    if not any((folder / name).exists() for name in (CONFIG_FILE, INDEX_FILE, CODES_FILE)):
         return None
     try:
         config = json.loads(config_path.read_bytes())
         if config["format"] != FORMAT:
             raise MemoryCorruptError(f"{config_path} has format {config['format']}, not {FORMAT}.", remedy=_REMEDY)
-        for name, digest in config["sha256"].items():
-            if file_sha256(folder / name) != digest:
+        if config.pop("checksum") != _checksum(config):
+            raise MemoryCorruptError(f"{config_path} does not match its checksum.", remedy=_REMEDY)
+        parameters = IndexParameters(**config["parameters"])
+        index_path = folder / index_file(parameters)
+        digests = {
+            index_path.name: index_digest(index_path, parameters),
+            MAP_FILE: file_sha256(folder / MAP_FILE),
+        }
+        for name, digest in digests.items():
+            if config["sha256"][name] != digest:
                 raise MemoryCorruptError(f"{folder / name} does not match its checksum.", remedy=_REMEDY)
         id_map = json.loads((folder / MAP_FILE).read_bytes())
         chunk_ids = _expand(id_map["ranges"])
-        live = ~np.isin(chunk_ids, np.asarray(id_map["deleted"], dtype=np.int64))
-        parameters = IndexParameters(**config["parameters"])
+        live = np.ones(len(chunk_ids), dtype=bool)
+        live[np.searchsorted(chunk_ids, np.asarray(id_map["deleted"], dtype=np.int64))] = False
         covers = Position(**config["covers"])
         encoder, generation, count = str(config["encoder"]), int(config["generation"]), int(config["count"])
         dimension, probe = int(config["dimension"]), tuple(float(value) for value in config["probe"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise MemoryCorruptError(f"{folder} holds no sound index ({error!r}).", remedy=_REMEDY) from error
-    index = FaissIndex.load(folder / INDEX_FILE, parameters)
+    index = read_index(index_path, parameters)
     if not len(index) == len(chunk_ids) == count or index.dimension != dimension:
         raise MemoryCorruptError(f"{folder} mixes files of different indexes.", remedy=_REMEDY)
     return SavedIndex(index, chunk_ids, live, covers, encoder, probe, generation)
 
 
-def _write_index(index: FaissIndex, path: Path) -> None:
+def index_file(parameters: IndexParameters) -> str:
+    """The name of the file that holds vectors or codes."""
+    return CODES_FILE if parameters.kind == "codes" else INDEX_FILE
+
+
+def _checksum(config: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def _write_index(index: AnyIndex, path: Path) -> None:
     """FAISS writes without syncing, and tells a full disk by a RuntimeError of its own."""
     try:
         index.save(path)

@@ -59,6 +59,8 @@ class SeeThroughEncoder:
     take that module away. ``frames_seen`` counts what it was given.
     """
 
+    quick = False
+
     def __init__(self, teacher: HashedTextEncoder, name: str = "see-through") -> None:
         self.name = name
         self.teacher = teacher.name
