@@ -22,14 +22,14 @@ class Lance(Embedded):
     builds = (
         Build(
             "float16, HNSW_SQ",
-            {"index_type": "IVF_HNSW_SQ", "num_partitions": 1, "m": 20, "ef_construction": 300},
+            {"index": "HnswSq", "num_partitions": 1, "m": 20, "ef_construction": 300},
             _HNSW,
             {"ef": 64, "refine": 0},
             {"ef": 256, "refine": 5},
         ),
         Build(
             "float16, IVF_PQ",
-            {"index_type": "IVF_PQ", "num_partitions": 256, "num_sub_vectors": 96},
+            {"index": "IvfPq", "num_partitions": 256},
             _PROBES,
             {"nprobes": 20, "refine": 0},
             {"nprobes": 256, "refine": 10},
@@ -42,9 +42,15 @@ class Lance(Embedded):
     def create(self, folder: Path, build: Build, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write one table, index it, optimise it, and remove every version but the last."""
         table = require("lancedb", "lancedb").connect(str(folder)).create_table("chunks", _arrow(rows, vectors))
-        table.create_index(metric="cosine", vector_column_name="vector", **build.parameters)
+        kinds = require("lancedb", "lancedb.index")
+        given = {key: value for key, value in build.parameters.items() if key != "index"}
+        if build.parameters["index"] == "IvfPq":  # four components a code, and cells enough to learn from
+            given["num_sub_vectors"] = vectors.shape[1] // 4
+            given["num_partitions"] = min(given["num_partitions"], max(1, len(rows) // 256))
+        index = getattr(kinds, build.parameters["index"])(distance_type="cosine", **given)
+        table.create_index("vector", config=index)
         for field in ("percent", "permille"):
-            table.create_scalar_index(field, index_type="BITMAP")
+            table.create_index(field, config=kinds.Bitmap())
         table.optimize(cleanup_older_than=timedelta(0))
 
     def open(self, folder: Path, build: Build) -> None:
