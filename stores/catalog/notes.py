@@ -1,22 +1,31 @@
-"""Small things kept beside the memory: its state, preferences, the persona's rules, marks and turn records."""
+"""Small things kept beside the memory: its state, preferences, the persona's rules, marks and turn records.
+
+Each row carries a checksum, which is compared whenever the row is read.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects.sqlite import insert
 
+from cem_rag_app.errors import MemoryCorruptError
 from cem_rag_app.persona.rules import HardRules
 from stores.catalog.checksums import row_checksum
 from stores.catalog.tables import feedback, memory_state, persona, preferences, turn_records
 
 
 def get_value(connection: Connection, key: str, *, table: Table = memory_state) -> Any:
-    """A JSON value, None when it was never set."""
-    value = connection.execute(select(table.c.value).where(table.c.key == key)).scalar()
-    return None if value is None else json.loads(value)
+    """A JSON value, None when it was never set.
+
+    Raises:
+        MemoryCorruptError: its row is damaged.
+    """
+    row = connection.execute(select(table.c.key, table.c.value, table.c.checksum).where(table.c.key == key)).first()
+    return None if row is None else json.loads(_sound(connection, table, row)[1])
 
 
 def set_value(connection: Connection, key: str, value: Any, *, table: Table = memory_state) -> None:
@@ -44,8 +53,13 @@ def store_rules(connection: Connection, rules: HardRules | None) -> None:
 
 
 def load_rules(connection: Connection) -> HardRules | None:
-    """The hard rules; None for a memory without a persona."""
-    stored = connection.execute(select(persona.c.rules)).scalar_one()
+    """The hard rules; None for a memory without a persona.
+
+    Raises:
+        MemoryCorruptError: they are damaged.
+    """
+    rows = connection.execute(select(persona.c.id, persona.c.rules, persona.c.checksum)).all()
+    stored = _sound(connection, persona, rows[0] if len(rows) == 1 else (None, None, None))[1]
     return None if stored == "null" else HardRules.model_validate_json(stored)
 
 
@@ -60,9 +74,14 @@ def set_mark(connection: Connection, message_id: int, good: bool, now: float) ->
 
 
 def marked_messages(connection: Connection) -> list[int]:
-    """Ids of the messages marked as good, in the order of marking."""
-    statement = select(feedback.c.message_id).order_by(feedback.c.marked_at, feedback.c.message_id)
-    return list(connection.execute(statement).scalars())
+    """Ids of the messages marked as good, in the order of marking.
+
+    Raises:
+        MemoryCorruptError: a mark is damaged.
+    """
+    columns = (feedback.c.message_id, feedback.c.good, feedback.c.marked_at, feedback.c.checksum)
+    rows = connection.execute(select(*columns).order_by(feedback.c.marked_at, feedback.c.message_id))
+    return [_sound(connection, feedback, row)[0] for row in rows]
 
 
 def store_record(connection: Connection, turn_id: str, frame: bytes) -> None:
@@ -73,5 +92,21 @@ def store_record(connection: Connection, turn_id: str, frame: bytes) -> None:
 
 
 def load_record(connection: Connection, turn_id: str) -> bytes | None:
-    """The frame of a turn's record, None when there is none."""
-    return connection.execute(select(turn_records.c.frame).where(turn_records.c.turn_id == turn_id)).scalar()
+    """The frame of a turn's record, None when there is none.
+
+    Raises:
+        MemoryCorruptError: it is damaged.
+    """
+    columns = (turn_records.c.turn_id, turn_records.c.frame, turn_records.c.checksum)
+    row = connection.execute(select(*columns).where(turn_records.c.turn_id == turn_id)).first()
+    return None if row is None else _sound(connection, turn_records, row)[1]
+
+
+def _sound(connection: Connection, table: Table, row: Sequence[Any]) -> Sequence[Any]:
+    """A row that ends with its checksum, when that is right."""
+    if row[-1] != row_checksum(*row[:-1]):
+        raise MemoryCorruptError(
+            f"{connection.engine.url.database} is damaged: a row of {table.name} does not match its checksum.",
+            remedy="Run `cem-rag check`, and restore the file from a copy.",
+        )
+    return row

@@ -25,6 +25,7 @@ from cem_rag_app.schema import MemoryItem, Message, Query, Role
 from cem_rag_app.settings import Settings
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary
+from stores.catalog.identifiers import unpacked
 from stores.documents import read_items
 from stores.durability.encoder import NAME, hashed_encoders
 from stores.durability.processes import Tell
@@ -70,7 +71,7 @@ def held(memory: Memory) -> Iterator[tuple[str, str]]:
     for number in memory.marks():
         yield f"mark {names.get(number, number)}", "good"
     with memory.database.read() as connection:
-        item_ids = list(connection.exec_driver_sql("SELECT item_id FROM items").scalars())
+        item_ids = [unpacked(one) for one in connection.exec_driver_sql("SELECT item_id FROM items").scalars()]
         keys = list(connection.exec_driver_sql("SELECT key FROM preferences").scalars())
         turns = list(connection.exec_driver_sql("SELECT turn_id FROM turn_records").scalars())
     for item in read_items(memory.database, memory.frames, item_ids, limit=_LIMIT):
