@@ -24,7 +24,10 @@ class PackSettings(_Section):
 
     level: int = Field(default=19, ge=1, le=22, description="zstd compression level.")
     dictionary_size: int = Field(
-        default=112_640, ge=4096, le=1_048_576, description="Bytes of a memory's own trained dictionary."
+        default=262_144,
+        ge=4096,
+        le=1_048_576,
+        description="Bytes of a memory's own trained dictionary at most; a small memory takes a smaller one.",
     )
     own_dictionary_from: int = Field(
         default=150,

@@ -18,7 +18,7 @@ from cem_rag_app.errors import DictionaryError, PackFullError
 from cem_rag_app.files import sync_folder
 from cem_rag_app.settings import PackSettings
 from cem_rag_app.zpkg.compress import Compressor
-from cem_rag_app.zpkg.dictionary import Dictionary, train_dictionary
+from cem_rag_app.zpkg.dictionary import Dictionary, dictionary_size_for, train_dictionary
 from cem_rag_app.zpkg.repack import recompress
 from cem_rag_app.zpkg.writer import PackInfo, PackWriter
 from stores.catalog.checksums import row_checksum
@@ -158,9 +158,7 @@ class Packing:
         for start in range(0, len(chosen), _PIECE):
             stored = self._frames.frames(chosen[start : start + _PIECE]).values()
             samples += [open_bytes(self._frames, frame, limit=self._settings.chunk_limit) for frame in stored]
-        # A dictionary much larger than a tenth of the text is bytes paid twice.
-        size = max(4096, min(self._settings.dictionary_size, total // 10))
-        return train_dictionary(samples, size)
+        return train_dictionary(samples, dictionary_size_for(total, self._settings.dictionary_size))
 
     def _write(
         self, dictionary: Dictionary, number: int, total: int, progress: Progress | None
