@@ -45,11 +45,10 @@ def bench_durability(
             killed.add(KillReport(**part))
         for part in _sharded(jobs, flips, seed, Path(place), run_flips, say):
             flipped.add(FlipReport(**part))
-    lost = killed.lost + killed.unopened + killed.damaged + killed.unrecalled
     return Report(
         metrics={
             "kills": killed.kills,
-            "lost": len(lost),
+            "lost": killed.total,
             "flips": flipped.flips,
             "silent": len(flipped.silent),
             "acknowledged": killed.acknowledged,

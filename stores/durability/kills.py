@@ -14,7 +14,7 @@ import random
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -37,11 +37,34 @@ _TRIES: Final = 3
 """How often an activity is repeated until its point is reached."""
 
 CREATE, MIGRATE = "create", "migrate"
+OLD_MEMORIES: Final = Path(__file__).resolve().parents[2] / "tests" / "golden" / "memories"
+"""Kept memories of older releases."""
 
 
 @dataclass
-class KillReport:
-    """What happened over all kills; everything but the first four is empty when promises hold."""
+class Losses:
+    """What should not be: empty when promises hold."""
+
+    lost: list[str] = field(default_factory=list)
+    """Acknowledged things that are gone or changed, and things that nobody wrote."""
+    unopened: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    unrecalled: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return len(self.lost) + len(self.unopened) + len(self.damaged) + len(self.unrecalled)
+
+    def add_losses(self, other: Losses) -> None:
+        """Take in those of another shard."""
+        for name in ("lost", "unopened", "damaged", "unrecalled"):
+            getattr(self, name).extend(getattr(other, name))
+
+
+@dataclass
+class KillReport(Losses):
+    """What happened over all kills."""
 
     kills: int = 0
     acknowledged: int = 0
@@ -49,24 +72,14 @@ class KillReport:
     """Lives that ended before their point came: not counted as kills."""
     killed_at: dict[str, int] = field(default_factory=dict)
     """``activity / point`` -> kills."""
-    lost: list[str] = field(default_factory=list)
-    unopened: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    unrecalled: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was lost."""
-        return not (self.lost or self.unopened or self.damaged or self.unrecalled)
 
     def add(self, other: KillReport) -> None:
         """Take in the kills of another shard."""
+        self.add_losses(other)
         self.kills += other.kills
         self.acknowledged += other.acknowledged
         self.unreached += other.unreached
         self.killed_at = dict(Counter(self.killed_at) + Counter(other.killed_at))
-        for name in ("lost", "unopened", "damaged", "unrecalled"):
-            getattr(self, name).extend(getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +97,31 @@ class Target:
 def run_kills(kills: int, seed: int, folder: Path, say: Callable[[str], None] = lambda _: None) -> KillReport:
     """Kill ``kills`` writers; memories are made in ``folder``.
 
+    Migrations are killed where memories of older releases are at hand, which they are in a checkout.
+
     Raises:
         StoreError: a writer failed by itself, so that nothing was proved.
     """
     report = KillReport()
     chance = random.Random(seed)
-    points = census(folder, seed)
+    old = {path.name: _held_by(path, folder) for path in OLD_MEMORIES.glob("v*")}
+    points = census(folder, seed, sorted(old))
     path, record = folder / "memory", Record()
     life = 0
     while report.kills < kills:
         if life % KILLS_A_MEMORY == 0:
             path, record = folder / f"memory-{life}", Record()
-            _make(path, record)
+            make(path, record)
         target = _choose(points, chance)
         where, known = path, record
-        if target.activity == CREATE:
-            where, known = folder / f"created-{life}", Record()
+        if target.activity in (CREATE, MIGRATE):
+            where, known = folder / f"another-{life}", Record()
+        if target.activity == MIGRATE:
+            version = chance.choice(sorted(old))
+            shutil.copytree(OLD_MEMORIES / version, where)
+            known.expect(old[version])
         _one_life(where, f"{seed}.{life}", target, known, chance, report)
-        _verify(where, f"kill {report.kills}, {target}", known, chance, report)
+        verify(where, f"kill {report.kills}, {target}", known, chance, report)
         if where != path or life % KILLS_A_MEMORY == KILLS_A_MEMORY - 1:
             shutil.rmtree(where, ignore_errors=True)
         life += 1
@@ -109,20 +129,40 @@ def run_kills(kills: int, seed: int, folder: Path, say: Callable[[str], None] = 
     return report
 
 
-def census(folder: Path, seed: int) -> dict[str, dict[str, int]]:
-    """Which points each activity passes, and how often at most in two goes."""
+def census(folder: Path, seed: int, old: Sequence[str] = ()) -> dict[str, dict[str, int]]:
+    """Which points each activity passes, and how often at most in two goes.
+
+    Args:
+        folder: for the memories it needs.
+        seed: of what the writers write.
+        old: names of memories of older releases.
+    """
     path = folder / "census"
-    _make(path, Record())
+    make(path, Record())
     points: dict[str, dict[str, int]] = {}
-    for activity in (CREATE, *workload.ACTIVITIES):
-        where = folder / "census-created" if activity == CREATE else path
+    for activity in (CREATE, *([MIGRATE] if old else []), *workload.ACTIVITIES):
+        where = folder / f"census-{activity}" if activity in (CREATE, MIGRATE) else path
+        if activity == MIGRATE:
+            shutil.copytree(OLD_MEMORIES / old[0], where)
         told = live(lambda tell, a=activity, w=where: _counted(w, a, seed, tell))  # type: ignore[misc]
         if told.crashed:
             raise StoreError(f"Counting the points of {activity!r} failed: {told.crashed}", remedy="Mend that first.")
         points[activity] = json.loads(next(line for line in told.lines if line.startswith("{")))
-    for made in (path, folder / "census-created"):
+    for made in folder.glob("census*"):
         shutil.rmtree(made)
     return points
+
+
+def _held_by(old: Path, folder: Path) -> dict[str, str]:
+    """What a memory of an older release holds, looked at in a copy."""
+    copy = folder / "old"
+    shutil.copytree(old, copy)
+    looked = live(lambda tell: tell(json.dumps(_look(copy, 0.5), ensure_ascii=False)))
+    shutil.rmtree(copy)
+    if looked.crashed:
+        raise StoreError(f"{old} does not open: {looked.crashed}", remedy="Mend that first.")
+    found: dict[str, str] = json.loads(looked.lines[-1])["held"]
+    return found
 
 
 def _counted(path: Path, activity: str, seed: int, tell: Tell) -> None:
@@ -136,17 +176,18 @@ def _counted(path: Path, activity: str, seed: int, tell: Tell) -> None:
     listen(lambda point: counts.update([point]))
     most: Counter[str] = Counter()
     with _opened(path, activity) as memory:
-        if activity == CREATE:
+        if activity in (CREATE, MIGRATE):
             most = counts.copy()
         else:
             for go in range(2):
                 counts.clear()
-                workload.ACTIVITIES[activity](workload.Writer(memory, tell, random.Random(seed + go)), f"census{go}")
+                writer = workload.Writer(memory, tell, random.Random(seed + go))
+                workload.ACTIVITIES[activity](writer, f"census {activity} {go}")
                 most |= counts
     tell(json.dumps(most))
 
 
-def _make(path: Path, record: Record) -> None:
+def make(path: Path, record: Record) -> None:
     """A memory with something of everything in it, made by a child that lives."""
 
     def work(tell: Tell) -> None:
@@ -192,7 +233,7 @@ def _one_life(path: Path, name: str, target: Target, record: Record, chance: ran
 def _write(path: Path, name: str, target: Target, tell: Tell) -> None:
     """A writer's whole life."""
     left = target.occurrence
-    armed = target.activity == CREATE
+    armed = target.activity in (CREATE, MIGRATE)
 
     def observe(point: str) -> Order:
         nonlocal left
@@ -212,7 +253,7 @@ def _write(path: Path, name: str, target: Target, tell: Tell) -> None:
     with _opened(path, target.activity) as memory:
         armed = True
         writer = workload.Writer(memory, tell, random.Random(name))
-        for go in range(_TRIES if target.activity != CREATE else 0):
+        for go in range(0 if target.activity in (CREATE, MIGRATE) else _TRIES):
             workload.ACTIVITIES[target.activity](writer, f"{name}.{go}")
 
 
@@ -220,7 +261,7 @@ def _opened(path: Path, activity: str) -> Memory:
     return workload.create(path) if activity == CREATE else workload.reopen(path)
 
 
-def _verify(path: Path, life: str, record: Record, chance: random.Random, report: KillReport) -> None:
+def verify(path: Path, life: str, record: Record, chance: random.Random, report: Losses) -> None:
     """Look at a memory in a process of its own."""
     looked = live(lambda tell: tell(json.dumps(_look(path, chance.random()), ensure_ascii=False)))
     if looked.crashed:
@@ -232,8 +273,8 @@ def _verify(path: Path, life: str, record: Record, chance: random.Random, report
         return
     report.damaged += [f"{life}: {problem}" for problem in found["damaged"]]
     report.unrecalled += [f"{life}: {problem}" for problem in found["unrecalled"]]
-    if "profile" in found["held"]:
-        record.expect({"profile": found["held"]["profile"]} if not record.acknowledged else {})
+    if not record.knows("profile"):  # of a memory that was killed while it was made
+        record.expect({"profile": found["held"]["profile"]})
     report.lost += [f"{life}: {wrong}" for wrong in record.compare(found["held"])]
 
 

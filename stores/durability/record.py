@@ -36,6 +36,17 @@ class Record:
         for key, value in held.items():
             self._allowed[key] = {value}
 
+    def copy(self) -> Record:
+        """Another that says the same."""
+        other = Record()
+        other._allowed = {key: set(values) for key, values in self._allowed.items()}
+        other._begun = dict(self._begun)
+        return other
+
+    def knows(self, key: str) -> bool:
+        """Whether it says anything about a key."""
+        return key in self._allowed
+
     def compare(self, held: Mapping[str, str]) -> list[str]:
         """Hold a memory against the record; says what is lost, changed or invented, and goes on from what was found."""
         wrong = []

@@ -29,7 +29,7 @@ from stores.catalog.identifiers import unpacked
 from stores.documents import read_items
 from stores.durability.encoder import NAME, hashed_encoders
 from stores.durability.processes import Tell
-from stores.memory import Memory, MemoryProfile
+from stores.memory import Memory, MemoryProfile, Selection
 
 WORDS = (*"火雨周影猫班铁生糕旅", "boundary", "layer", "pressure", "wing", "shock", "plate", "heat")
 EVERYTHING = 1_000_000
@@ -173,6 +173,22 @@ class Writer:
         self.delete_items(name)
         self.memory.compact()
 
+    def forget(self, name: str) -> None:
+        """Documents and a message that come, and are forgotten for good."""
+        self.import_items(name)
+        self.turn(name)
+        gone = [f"{name}.{n}" for n in (2, 3)]
+        said = next(m for m in reversed(self.memory.recent(50)) if m.source_id == f"{name}:1")
+        lost = [*(f"item {item_id}" for item_id in gone), f"message chat/{name}:1", f"mark message chat/{name}:1"]
+        with self.memory.database.read() as connection:
+            turns = connection.exec_driver_sql("SELECT turn_id FROM turn_records").scalars().all()
+        # Records that show some of it go as well, and what was learned may: these may be found afterwards or not.
+        for key in (*lost, *(f"record {turn}" for turn in turns), "preference mood"):
+            self.tell(f"- {key}")
+        self.memory.forget(Selection(items=tuple(gone), messages=((said.message_id, said.message_id),)))
+        for key in lost:
+            self.tell(f"_ {key}")
+
     def build_beside_turns(self, name: str) -> None:
         """Somebody talks while the memory is packed."""
         talking = threading.Thread(target=self._turns, args=(name, 3))
@@ -202,6 +218,7 @@ ACTIVITIES: dict[str, Callable[[Writer, str], None]] = {
     "build": Writer.build,
     "compact": Writer.compact,
     "build beside turns": Writer.build_beside_turns,
+    "forget": Writer.forget,
 }
 """What a writer that has opened a memory can be killed in."""
 
