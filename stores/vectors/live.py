@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cem_rag_app.errors import DimensionError, MemoryCorruptError
 from cem_rag_app.schema import FloatArray
@@ -24,6 +26,7 @@ GRAPH_UP_TO = 200_000
 
 _ENCODER = "z"
 _PIECE = 4_096
+_MASKS_KEPT = 16
 _TRAIN_AT_MOST = 160_000
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ class LiveVectors:
         self._lock = threading.RLock()
         self._state: SavedIndex | None = None
         self._looked_on_disk = False
+        self._masks: deque[tuple[IntArray, NDArray[np.bool_]]] = deque(maxlen=_MASKS_KEPT)
+        self._masks_of: SavedIndex | None = None
         self.unsaved = 0
         """Changes that the index on disk does not have."""
 
@@ -99,14 +104,26 @@ class LiveVectors:
                 )
             mask = None if state.live.all() else state.live
             if allowed is not None:
-                mask = np.zeros(len(state.chunk_ids), dtype=bool)
-                places = np.searchsorted(state.chunk_ids, allowed)
-                inside = places < len(state.chunk_ids)
-                places, allowed = places[inside], allowed[inside]
-                mask[places[state.chunk_ids[places] == allowed]] = True
-                mask &= state.live
+                mask = self._mask(state, allowed)
             positions, similarities = state.index.search(query, k, mask)
             return state.chunk_ids[positions], similarities
+
+    def _mask(self, state: SavedIndex, allowed: IntArray) -> NDArray[np.bool_]:
+        """Positions of allowed keys; kept for the next question with the same array: finding them outlasts a search."""
+        if self._masks_of is not state:
+            self._masks.clear()
+            self._masks_of = state
+        for keys, mask in self._masks:
+            if keys is allowed:
+                return mask
+        mask = np.zeros(len(state.chunk_ids), dtype=bool)
+        places = np.searchsorted(state.chunk_ids, allowed)
+        inside = places < len(state.chunk_ids)
+        places, wanted = places[inside], allowed[inside]
+        mask[places[state.chunk_ids[places] == wanted]] = True
+        mask &= state.live
+        self._masks.append((allowed, mask))
+        return mask
 
     def build(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Write the index anew from the catalog, in the kind that its size asks for, without dead positions."""
