@@ -207,6 +207,10 @@ def _account(before: dict[str, float], after: dict[str, float]) -> dict[str, Any
         "batch_mean_ms": round(1e3 * grown("cem_rag_search_batch_seconds_sum") / batches, 2),
         "batch_mean_size": round(grown("cem_rag_search_batch_size_sum") / batches, 2),
         "from_cache": int(grown("cem_rag_search_cache_hits_total")),
+        "processor_ms_per_request": round(
+            1e3 * grown("process_cpu_seconds_total") / max(1.0, grown("cem_rag_http_request_seconds_count/search")), 2
+        ),
+        "resident_mb": round(after.get("process_resident_memory_bytes", 0.0) / 2**20),
     }
 
 

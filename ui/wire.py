@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from cem_rag_app.schema import Hit, Message
 
@@ -12,14 +12,26 @@ MAX_TEXT = 4_000
 """Characters of one message or query."""
 
 
-class _Body(BaseModel):
+def _number(value: object) -> object:
+    if isinstance(value, (bool, str)):  # pydantic would take `true` for 1 and "24" for 24
+        raise ValueError("Input should be a valid integer")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_number)]
+"""A whole number, written as one; 24.0 is one too, as in JSON Schema."""
+
+
+class Body(BaseModel):
     """A request: a field that does not exist is told, not ignored."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid")
 
 
-class ChatRequest(_Body):
+class ChatRequest(Body):
     """One message to the persona."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
 
     text: str = Field(min_length=1, max_length=MAX_TEXT, description="What is said, as plain text.")
     conversation: str = Field(default="default", min_length=1, max_length=64, description="Which conversation.")
@@ -31,18 +43,18 @@ class ChatRequest(_Body):
     )
 
 
-class FeedbackRequest(_Body):
+class FeedbackRequest(Body):
     """A mark on one of the persona's messages."""
 
-    message_id: int = Field(ge=1, description="The message.")
-    good: bool = Field(default=True, description="`false` takes the mark back.")
+    message_id: Whole = Field(ge=1, description="The message.")
+    good: bool = Field(default=True, strict=True, description="`false` takes the mark back.")
 
 
-class BuildRequest(_Body):
+class BuildRequest(Body):
     """How much to build."""
 
-    limit: int = Field(default=0, ge=0, description="Chunks at most; 0 is all that is missing.")
-    batch_size: int = Field(default=24, ge=1, le=1024, description="Chunks embedded at once.")
+    limit: Whole = Field(default=0, ge=0, description="Chunks at most; 0 is all that is missing.")
+    batch_size: Whole = Field(default=24, ge=1, le=1024, description="Chunks embedded at once.")
 
 
 class MessageOut(BaseModel):

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator, with_config
 from typing_extensions import TypedDict
 
+from ui.wire import Body, Whole
+
 MAX_DIMENSION = 4_096
 MAX_ROWS = 4_096
 """Rows of a macro sequence."""
@@ -19,7 +21,7 @@ MAX_VALUES = 1_000
 """Values that a filter may name for one key."""
 
 # Squares of larger numbers would not be sure to fit float32.
-Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False, strict=True)]
 Z = Annotated[list[Number], Field(min_length=1, max_length=MAX_DIMENSION)]
 Vec = Annotated[
     list[Annotated[list[Number], Field(min_length=1, max_length=MAX_COLUMNS)]],
@@ -30,8 +32,8 @@ _STORABLE = r"^([^\x00]*[^\x00 ])?$"
 VectorId = Annotated[str, Field(min_length=1, max_length=255, pattern=_STORABLE)]
 Name = Annotated[str, Field(max_length=255, pattern=_STORABLE)]
 Text = Annotated[str, Field(max_length=1_024, pattern=r"^[^\x00]*$")]
-Whole = Annotated[int, Field(ge=-(2**31) + 1, le=2**31 - 1)]
-Moment = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
+Size = Annotated[Whole, Field(ge=-(2**31) + 1, le=2**31 - 1)]
+Moment = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False, strict=True)]
 
 
 def _lower(value: object) -> object:
@@ -41,13 +43,7 @@ def _lower(value: object) -> object:
 Metric = Annotated[Literal["cosine", "l2"], BeforeValidator(_lower)]
 
 
-class _Body(BaseModel):
-    """A request: a field that does not exist is told, not ignored."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class Metadata(_Body):
+class Metadata(Body):
     """What is known about a vector; names beside these are kept as they are, and come back with every answer."""
 
     model_config = ConfigDict(extra="allow")
@@ -69,22 +65,22 @@ class Metadata(_Body):
         return self
 
 
-class Item(_Body):
+class Item(Body):
     """One vector to store."""
 
     id: VectorId = Field(description="Unique in the collection.")
     z: Z = Field(description="The latent vector; every one of a collection has the same length.")
     metadata: Metadata = Metadata()
     vec: Vec | None = Field(
-        default=None, description="The macro sequence: a command and its arguments a row, -1 where unused."
+        default=None, description="The macro sequence: a command and its arguments a row, -1 where unused or left out."
     )
 
 
-class AddRequest(_Body):
+class AddRequest(Body):
     """Vectors to store, all or none."""
 
     items: list[Item] = Field(min_length=1, description="The setting `vectors.max_items` bounds how many.")
-    replace: bool = Field(default=False, description="Put these in the place of what has the same id.")
+    replace: bool = Field(default=False, strict=True, description="Put these in the place of what has the same id.")
 
 
 class Added(BaseModel):
@@ -104,14 +100,14 @@ def _one_or_more(kind: Any) -> Any:
 
 
 _text = _one_or_more(Text) | _range("TextRange", Text)
-_whole = _one_or_more(Whole) | _range("WholeRange", Whole)
+_size = _one_or_more(Size) | _range("SizeRange", Size)
 
 Filters = with_config(ConfigDict(extra="forbid"))(
     TypedDict(
         "Filters",
         {
             **dict.fromkeys(("id", "file_path", "subset", "label", "source"), _text),
-            **dict.fromkeys(("seq_len", "args_dim"), _whole),
+            **dict.fromkeys(("seq_len", "args_dim"), _size),
             "created_at": _range("MomentRange", Moment),
             "$and": Annotated[list["Filters"], Field(min_length=1, max_length=MAX_VALUES)],
             "$or": Annotated[list["Filters"], Field(min_length=1, max_length=MAX_VALUES)],
@@ -123,25 +119,25 @@ Filters = with_config(ConfigDict(extra="forbid"))(
 """What may be found; every entry must hold. A value, a list of values (one of them), null (has none) or bounds."""
 
 
-class Fusion(_Body):
+class Fusion(Body):
     """How the similarity of `z` and that of `vec` become one score."""
 
     method: Literal["weighted", "rrf", "borda"] = Field(
         default="weighted", description="Weighted sum of both, each scaled to [0, 1]; or a fusion of their ranks."
     )
-    alpha: float = Field(default=0.6, ge=0, le=1, description="Weight of the similarity of `z`.")
-    beta: float = Field(default=0.4, ge=0, le=1, description="Weight of the similarity of `vec`.")
-    k0: int = Field(default=60, ge=1, le=10_000, description="Added to every rank; of `rrf` alone.")
+    alpha: float = Field(default=0.6, ge=0, le=1, strict=True, description="Weight of the similarity of `z`.")
+    beta: float = Field(default=0.4, ge=0, le=1, strict=True, description="Weight of the similarity of `vec`.")
+    k0: Whole = Field(default=60, ge=1, le=10_000, description="Added to every rank; of `rrf` alone.")
 
 
-class SearchBody(_Body):
+class SearchBody(Body):
     """One question."""
 
     vector: Z
-    k: int = Field(default=20, ge=1, le=MAX_K, description="Results wanted.")
+    k: Whole = Field(default=20, ge=1, le=MAX_K, description="Results wanted.")
     metric: Metric = Field(default="cosine", description="`l2` may be asked of every collection, `cosine` of its own.")
     filters: Filters = Field(default={}, description="Applied before the search; see docs/http-api.md.")
-    stage_n: int = Field(default=100, ge=1, le=MAX_K, alias="stageN", description="Candidates of the second stage.")
+    stage_n: Whole = Field(default=100, ge=1, le=MAX_K, alias="stageN", description="Candidates of the second stage.")
     fusion: Fusion = Fusion()
     vec: Vec | None = Field(default=None, description="The macro sequence; with it, there is a second stage.")
     second_stage: Literal["aligned", "dtw", "edit"] = Field(

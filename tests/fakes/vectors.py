@@ -19,7 +19,8 @@ class FakeCollection:
     ``batches`` records what was asked together; while ``gate`` is not set, searches wait.
     """
 
-    def __init__(self, items: Sequence[VectorItem] = ()) -> None:
+    def __init__(self, items: Sequence[VectorItem] = (), *, any_dimension: bool = False) -> None:
+        self.any_dimension = any_dimension
         self.items: dict[str, VectorItem] = {}
         self.writes = 0
         self.batches: list[int] = []
@@ -30,7 +31,7 @@ class FakeCollection:
 
     def add(self, items: Sequence[VectorItem], *, replace: bool = False) -> AddReport:
         widths = {len(item.z) for item in (*self.items.values(), *items)}
-        if len(widths) > 1:
+        if len(widths) > 1 and not self.any_dimension:
             raise DimensionError(f"The vectors have different dimensions: {sorted(widths)}.")
         inserted = 0
         for item in items:
@@ -64,12 +65,13 @@ class FakeCollection:
 
     def _search(self, request: SearchRequest) -> list[VectorHit]:
         filter_condition(request.filters)
-        if any(len(item.z) != len(request.vector) for item in self.items.values()):
+        comparable = [item for item in self.items.values() if len(item.z) == len(request.vector)]
+        if len(comparable) < len(self.items) and not self.any_dimension:
             raise DimensionError(f"A query of dimension {len(request.vector)} does not fit.")
         wanted = request.filters.get("subset")
         found = [
             VectorHit(item.id, score, score, None if request.vec is None else 0.5, dict(item.metadata))
-            for item in self.items.values()
+            for item in comparable
             if wanted is None or item.metadata.get("subset") == wanted
             for score in (cosine(item.z, request.vector),)
         ]

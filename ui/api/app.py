@@ -18,7 +18,7 @@ from ui.api.keys import ApiKey, document_key
 from ui.api.limits import BodyLimit
 from ui.api.metrics import CONTENT_TYPE, Measured, Metrics
 from ui.api.searches import Searches
-from ui.api.vectors import vector_routes
+from ui.api.vectors import add_vector_routes
 from ui.wire import (
     MAX_TEXT,
     BuildRequest,
@@ -128,14 +128,8 @@ def create_api(services: Services) -> FastAPI:
             more=len(found) > limit,
         )
 
-    api.include_router(
-        vector_routes(
-            lambda: services.vectors,
-            Searches(lambda: services.vectors, vectors, metrics),
-            metrics,
-            vectors.max_items,
-        )
-    )
+    searches = Searches(lambda: services.vectors, vectors, metrics)
+    add_vector_routes(api, lambda: services.vectors, searches, metrics, vectors.max_items)
 
     @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def measured() -> Response:

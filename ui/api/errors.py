@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cem_rag_app import errors
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import FastAPI, Request
 
 STATUS: tuple[tuple[type[errors.CemRagError], int], ...] = (
     (errors.InputError, 422),
@@ -32,7 +32,6 @@ def status_of(error: errors.CemRagError) -> int:
 
 def add_error_handlers(api: FastAPI) -> None:
     """Answer every error of ours, and every invalid request, with an `ErrorBody`."""
-    from fastapi import Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from starlette.exceptions import HTTPException
@@ -56,4 +55,19 @@ def add_error_handlers(api: FastAPI) -> None:
         said = str(error.detail)
         if not said.endswith("."):  # the router's own "Not Found" and "Method Not Allowed"
             said += ". Paths and methods are listed at /api/docs."
-        return body(error.status_code, "HTTPError", said, error.headers)
+        headers = error.headers
+        if error.status_code == 405:
+            headers = {"Allow": ", ".join(_methods(api, request))}  # the router names those of one route alone
+        return body(error.status_code, "HTTPError", said, headers)
+
+
+def _methods(api: FastAPI, request: Request) -> list[str]:
+    """What may be done with the address of a request."""
+    from starlette.routing import Match, Route
+
+    return sorted(
+        method
+        for route in api.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    )

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Metrics:
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self._registry = registry
+        ProcessCollector(registry=registry)  # processor time and memory of this process, where the system tells
         self.requests = Counter(
             "cem_rag_http_requests", "Requests answered.", ("method", "route", "status"), registry=registry
         )

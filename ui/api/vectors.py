@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Path, Response
+from fastapi import FastAPI, HTTPException, Path, Response
 
 from cem_rag_app.errors import DimensionError, InputError
 from stores.vectors.items import FusionSettings, SearchRequest, VectorItem
@@ -28,27 +28,31 @@ from ui.wire_vectors import (
 )
 
 if TYPE_CHECKING:
+    from cem_rag_app.schema import FloatArray
     from stores.vectors.service import VectorCollection
     from ui.api.metrics import Metrics
+
+UNUSED = -1.0
+"""An argument that a command does not take."""
 
 Id = Annotated[VectorId, Path(description="The id, slashes and all.")]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No item has that id."}}
 
 
-def vector_routes(
-    collection: Callable[[], VectorCollection], searches: Searches, metrics: Metrics, max_items: int
-) -> APIRouter:
-    """Build the routes.
+def add_vector_routes(
+    api: FastAPI, collection: Callable[[], VectorCollection], searches: Searches, metrics: Metrics, max_items: int
+) -> None:
+    """Add the routes.
 
     Args:
+        api: What they are added to.
         collection: Gives the open collection; raises where none is served.
         searches: Answers searches.
         metrics: Where everything is counted.
         max_items: Items of one addition at most.
     """
-    router = APIRouter(tags=["vectors"])
 
-    @router.post("/vectors")
+    @api.post("/vectors")
     def add_vectors(request: AddRequest) -> Added:
         """Store vectors, all or none of them; what is acknowledged is on disk.
 
@@ -65,7 +69,7 @@ def vector_routes(
         metrics.duplicates.inc(report.duplicates)
         return Added(inserted=report.inserted, duplicates=report.duplicates)
 
-    @router.get("/vectors/{id:path}", responses=_NOT_FOUND)
+    @api.get("/vectors/{id:path}", responses=_NOT_FOUND)
     def get_vector(id: Id) -> Stored:
         """Return one vector with its metadata and its macro sequence."""
         found = collection().get(id)
@@ -78,7 +82,7 @@ def vector_routes(
             vec=None if found.vec is None else found.vec.tolist(),
         )
 
-    @router.delete("/vectors/{id:path}", responses=_NOT_FOUND)
+    @api.delete("/vectors/{id:path}", responses=_NOT_FOUND)
     def delete_vector(id: Id) -> Deleted:
         """Delete one vector; the next search does not find it."""
         if not collection().delete(id):
@@ -86,13 +90,13 @@ def vector_routes(
         metrics.deleted.inc()
         return Deleted(id=id)
 
-    @router.post("/search", response_model=SearchResults)
+    @api.post("/search", response_model=SearchResults)
     def search(request: SearchBody) -> Response:
         """Find the nearest vectors; with `vec`, the best `stageN` of them are compared by their macro sequences too."""
         with _dimension_is_input():
             return Response(searches.answer(_request(request)), media_type="application/json")
 
-    @router.get("/stats")
+    @api.get("/stats")
     def stats() -> VectorStats:
         """Say what the collection holds, how quickly it is searched, and what the cache saves."""
         searched, p50, p95, p99 = metrics.percentiles()
@@ -105,8 +109,6 @@ def vector_routes(
                 misses=metrics.value("cem_rag_search_cache_misses_total"),
             ),
         )
-
-    return router
 
 
 def _item(item: Item) -> VectorItem:
@@ -132,10 +134,10 @@ def _request(body: SearchBody) -> SearchRequest:
     )
 
 
-def _matrix(rows: list[list[float]]) -> Any:
-    if len({len(row) for row in rows}) > 1:
-        raise InputError("The rows of vec have different lengths.", remedy="Fill unused arguments with -1.")
-    return np.asarray(rows, dtype=np.float32)
+def _matrix(rows: list[list[float]]) -> FloatArray:
+    """Rows of different lengths are filled up with what stands for an argument that is not used."""
+    width = max(len(row) for row in rows)
+    return np.asarray([row + [UNUSED] * (width - len(row)) for row in rows], dtype=np.float32)
 
 
 def _unknown(item_id: str) -> HTTPException:

@@ -93,6 +93,9 @@ async def test_a_vector_is_read_back_and_deleted_by_an_id_with_slashes():
         ("/vectors", {"items": [{"id": "a", "z": [1], "meta": {}}]}, "body.items.0.meta: Extra inputs"),
         ("/vectors", {"items": [{"id": "a", "z": [1], "metadata": {"label": 3}}]}, "body.items.0.metadata.label"),
         ("/vectors", {"items": [{"id": "a", "z": [1], "metadata": {"x": "y" * 40_000}}]}, "body.items.0.metadata"),
+        ("/vectors", {"items": [{"id": "a", "z": [True]}]}, "body.items.0.z.0: Input should be a valid number"),
+        ("/vectors", {"items": [{"id": "a", "z": [1]}], "replace": 1}, "body.replace: Input should be a valid boolean"),
+        ("/search", {"vector": [1, 0], "k": "20"}, "body.k: Value error, Input should be a valid integer"),
         ("/search", {"vector": [1, 0], "k": 0}, "body.k: Input should be greater than or equal to 1"),
         ("/search", {"vector": [1, 0], "metric": "dot"}, "body.metric: Input should be 'cosine' or 'l2'"),
         ("/search", {"vector": [1, 0], "filters": {"colour": "red"}}, "body.filters.colour: Extra inputs"),
@@ -137,10 +140,11 @@ async def test_a_vector_of_another_dimension_is_the_senders_fault():
     assert "dimension" in stored.json()["message"]
 
 
-async def test_rows_of_different_lengths_are_no_macro_sequence():
-    async with browser(FakeCollection(items())) as http:
-        answer = await http.post("/search", json={"vector": [1, 2], "vec": [[1, 2], [3]]})
-    assert answer.json()["message"] == "The rows of vec have different lengths. Fill unused arguments with -1."
+async def test_a_row_that_leaves_arguments_out_is_filled_up_with_unused_ones():
+    collection = FakeCollection(items())
+    async with browser(collection) as http:
+        await http.post("/vectors", json={"items": [{"id": "a", "z": [1, 2], "vec": [[1, 2, 3], [4]]}]})
+    assert collection.items["a"].vec.tolist() == [[1, 2, 3], [4, -1, -1]]
 
 
 async def test_one_request_brings_as_many_vectors_as_the_setting_says():
@@ -255,12 +259,14 @@ async def test_what_is_not_there_is_told_like_every_other_error():
     async with browser(FakeCollection(items())) as http:
         missing = await http.get("/nowhere")
         wrong = await http.put("/search")
+        both = await http.put("/vectors/0000/1")
     assert (missing.status_code, wrong.status_code) == (404, 405)
     assert missing.json() == {
         "error": "HTTPError",
         "message": "Not Found. Paths and methods are listed at /api/docs.",
     }
     assert wrong.headers["allow"] == "POST"
+    assert both.headers["allow"] == "DELETE, GET"
 
 
 async def test_health_needs_no_memory_where_vectors_are_served(tmp_path):
