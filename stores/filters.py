@@ -88,11 +88,20 @@ def allowed_chunks(database: Database, filters: Mapping[str, Any]) -> IntArray |
         known = database.allowed.get(now, question) if question is not None else None
         if known is not None:
             return known
-        found = _Reader(connection).all_of(filters, 0).ids()
+        found = chunks_in(connection, filters).ids()
     found.flags.writeable = False
     if question is not None:
         database.allowed.put(now, question, found, found.nbytes + len(question))
     return found
+
+
+def chunks_in(connection: Connection, filters: Mapping[str, Any]) -> Ranges:
+    """The chunks that filters allow in a snapshot; all chunks without filters.
+
+    Raises:
+        FilterError: a filter that cannot be understood.
+    """
+    return _Reader(connection).all_of(filters, 0)
 
 
 def _question(filters: Mapping[str, Any]) -> str | None:
