@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from cem_rag_app.errors import MemoryCorruptError
 from cem_rag_app.settings import PackSettings
 from stores.catalog.chunks import count_chunks
 from stores.catalog.database import Database
 from stores.frames import FrameStore
+from stores.lexical.index import LexicalIndex
 from stores.live_index import LiveIndex
 from stores.packing import Packing
 from stores.profile import Progress
+from stores.tail import open_terms
+
+_log = logging.getLogger(__name__)
 
 SAVE_EVERY = 20_000
 """Chunks embedded between two saves of a long build: what a kill can cost."""
@@ -39,16 +45,25 @@ class Builder:
     """Builds one memory; the caller holds the writer lock."""
 
     def __init__(
-        self, folder: Path, database: Database, frames: FrameStore, index: LiveIndex, settings: PackSettings
+        self,
+        folder: Path,
+        database: Database,
+        frames: FrameStore,
+        index: LiveIndex,
+        lexical: LexicalIndex,
+        settings: PackSettings,
     ) -> None:
         self._database = database
+        self._frames = frames
         self._index = index
+        self._lexical = lexical
+        self._chunk_limit = settings.chunk_limit
         self._packing = Packing(folder, database, frames, settings)
 
     def run(
         self, *, batch_size: int, index: str, limit: int = 0, force: bool = False, progress: Progress | None = None
     ) -> BuildReport:
-        """Bring packs and index up to date.
+        """Bring packs, sealed terms and index up to date.
 
         Args:
             batch_size: chunks given to the encoder at once.
@@ -63,10 +78,11 @@ class Builder:
         """
         started = time.monotonic()
         packed = self._packing.run(force=force, progress=progress)
+        sealed = self._seal(force=force)
         embedded = self._index.sync(limit=limit, batch_size=batch_size, save_every=SAVE_EVERY, progress=progress)
         self._index.reshape(index, force=force and self._index.dead > 0)
         self._index.save()
-        if packed.chunks or force:
+        if packed.chunks or sealed or force:
             self._database.shrink()
         with self._database.read() as connection:
             count = count_chunks(connection)
@@ -78,3 +94,12 @@ class Builder:
             index=self._index.kind,
             seconds=time.monotonic() - started,
         )
+
+    def _seal(self, *, force: bool) -> bool:
+        """Seal fresh terms; a damaged sealed part is made again, which opens the frames."""
+        try:
+            return self._lexical.seal(force=force)
+        except MemoryCorruptError as error:
+            _log.warning("%s It is made again.", error)
+        self._lexical.restore(lambda chunk_ids: open_terms(self._frames, chunk_ids, limit=self._chunk_limit))
+        return True

@@ -18,6 +18,8 @@ from stores.catalog.tables import dictionaries, packs
 from stores.files import file_sha256
 from stores.frames import FrameStore, pack_path
 from stores.indexes.files import load_index
+from stores.lexical.index import LexicalIndex
+from stores.lexical.layout import REMEDY
 from stores.tail import open_bytes
 
 _PIECE = 1024
@@ -55,6 +57,7 @@ def check_memory(folder: Path, database: Database, frames: FrameStore, *, chunk_
     checked = Counter[str]()
     findings = [
         *_check_catalog(database),
+        *_check_lexical(folder, database),
         *_check_packs(folder, database, checked),
         *_check_dictionaries(database, frames),
         *_check_chunks(database, frames, chunk_limit, checked),
@@ -69,12 +72,6 @@ def _check_catalog(database: Database) -> Iterator[Finding]:
         with database.read() as connection:
             problems = list(connection.exec_driver_sql("PRAGMA integrity_check").scalars())
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-            # Chunks that came as frames have no terms; messages always do.
-            strangers, unfindable = connection.exec_driver_sql(
-                "SELECT (SELECT count(*) FROM lexical_docsize WHERE id NOT IN (SELECT chunk_id FROM chunks)),"
-                " (SELECT count(*) FROM chunks WHERE kind > 0 AND chunk_id NOT IN"
-                " (SELECT id FROM lexical_docsize))"
-            ).one()
     except MemoryCorruptError as error:
         yield Finding("error", file, str(error), _RESTORE)
         return
@@ -83,10 +80,14 @@ def _check_catalog(database: Database) -> Iterator[Finding]:
             yield Finding("error", file, str(problem), _RESTORE)
     for row in broken:
         yield Finding("error", file, f"Row {row[1]} of {row[0]} refers to a missing row of {row[2]}.", _RESTORE)
-    if strangers:
-        yield Finding("error", file, f"The full-text index has {strangers} rows of no chunk.", _RESTORE)
-    if unfindable:
-        yield Finding("error", file, f"{unfindable} chunks are missing in the full-text index.", _RESTORE)
+
+
+def _check_lexical(folder: Path, database: Database) -> Iterator[Finding]:
+    try:
+        for path, problem in LexicalIndex(folder / "lexical", database).check():
+            yield Finding("error", str(path), problem, REMEDY)
+    except MemoryCorruptError as error:
+        yield Finding("error", str(database.path), str(error), _RESTORE)
 
 
 def _check_packs(folder: Path, database: Database, checked: Counter[str]) -> Iterator[Finding]:

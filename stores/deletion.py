@@ -9,24 +9,28 @@ from sqlalchemy import Connection
 from stores.catalog.chunks import locations, remove_chunks
 from stores.catalog.conversation import remove_messages
 from stores.catalog.items import ItemRow, all_item_keys, read_rows, read_rows_by_key, remove_items
-from stores.catalog.lexical import stored_terms
 from stores.frames import FrameStore
+from stores.lexical.rows import sealed_through
+from stores.lexical.tokens import stored_terms
 from stores.tail import open_bytes
 
 
 def delete_chunks(connection: Connection, frames: FrameStore, chunk_ids: Sequence[int], *, limit: int) -> None:
     """Delete chunks and the messages in them inside the caller's transaction; documents keep their rows.
 
-    A contentless full-text index forgets a row only when it is told the row's terms again, so each chunk is opened
-    one last time.
+    A contentless full-text table forgets a row only when it is told the row's terms again, so a chunk whose terms are
+    not sealed yet is opened one last time.
 
     Raises:
-        MemoryCorruptError: a frame is damaged.
+        MemoryCorruptError: a frame that has to be opened is damaged.
     """
-    terms: dict[int, str] = {}
+    through = sealed_through(connection)
+    terms: dict[int, str | None] = {}
     for place in locations(connection, chunk_ids).values():
-        (stored,) = frames.read_here([place])
-        terms[place.chunk_id] = stored_terms(open_bytes(frames, stored, limit=limit).decode())
+        terms[place.chunk_id] = None
+        if place.chunk_id > through:
+            (stored,) = frames.read_here([place])
+            terms[place.chunk_id] = stored_terms(open_bytes(frames, stored, limit=limit).decode())
     for chunk_id in terms:
         remove_messages(connection, chunk_id)
     remove_chunks(connection, terms)

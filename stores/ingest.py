@@ -23,9 +23,9 @@ from stores.catalog.chunks import NewChunk
 from stores.catalog.conversation import add_exchanges, known_source_ids
 from stores.catalog.database import Database
 from stores.catalog.items import NewItem, add_items, known_items
-from stores.catalog.lexical import stored_terms
 from stores.deletion import delete_items
 from stores.frames import FrameStore, add_dictionary
+from stores.lexical.tokens import stored_terms
 from stores.profile import Progress
 
 BATCH = 256

@@ -37,6 +37,7 @@ from stores.forgetting.selection import Selection
 from stores.frames import FrameStore, dictionary_exists
 from stores.hits import HitOpener
 from stores.ingest import ImportReport, Ingest
+from stores.lexical.index import LexicalIndex
 from stores.live_index import LiveIndex
 from stores.profile import EncoderFactory, MemoryProfile, Progress, matched, start_dictionary
 from stores.status import memory_status
@@ -82,10 +83,13 @@ class Memory:
         self.index = LiveIndex(path / "index", database, embedder, settings.index, settings.codes)
         self._opener = HitOpener(database, self.frames, settings.segment, chunk_limit=settings.pack.chunk_limit)
         self._ingest = Ingest(database, self.frames, settings.pack)
-        self._builder = Builder(path, database, self.frames, self.index, settings.pack)
+        self.lexical = LexicalIndex(path / "lexical", database)
+        self._builder = Builder(path, database, self.frames, self.index, self.lexical, settings.pack)
         self._records = Compressor(NO_DICTIONARY, settings.pack.level)
         start = start_dictionary(profile.language)
-        self._forgetter = Forgetter(path, database, self.frames, self.index, settings, start, self._ingest.prepare)
+        self._forgetter = Forgetter(
+            path, database, self.frames, self.index, self.lexical, settings, start, self._ingest.prepare
+        )
         self._noticed = self.forgotten
 
     @classmethod
@@ -301,6 +305,7 @@ class Memory:
             query,
             self.database,
             self.index,
+            self.lexical,
             self.encoders().query,
             self.settings.recall,
             kind=self.profile.kind,
@@ -379,6 +384,7 @@ class Memory:
                             self.index.save()
                 except (MemoryBusyError, DiskFullError) as error:
                     _log.info("The index was not saved at closing; the next open catches up. %s", error)
+            self.lexical.close()
             self.frames.close()
             self.database.close()
 

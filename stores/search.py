@@ -16,10 +16,10 @@ from cem_rag_app.schema import FloatArray, HitKind, Query, Scores
 from cem_rag_app.settings import RecallSettings
 from stores.catalog.chunks import AT_ONCE
 from stores.catalog.database import Database
-from stores.catalog.lexical import lexical_search
 from stores.catalog.tables import KIND_NAMES, chunks
 from stores.filters import allowed_chunks
 from stores.fusion import min_max, recency, weighted
+from stores.lexical.index import LexicalIndex
 from stores.live_index import LiveIndex
 
 CONTEXT_WEIGHT = 0.3
@@ -56,6 +56,7 @@ def search(
     query: Query,
     database: Database,
     index: LiveIndex,
+    lexical: LexicalIndex,
     encoder: QueryEncoder,
     settings: RecallSettings,
     *,
@@ -76,15 +77,15 @@ def search(
     count = max(settings.candidates, query.k)
     near, _ = index.search(vector, count, allowed)
     with database.read() as connection:
-        lexical = lexical_search(connection, query.text, count, allowed)
-        rows = _present(connection, list(dict.fromkeys([*near, *lexical])))
+        by_terms = lexical.search(connection, query.text, count, allowed)
+        rows = _present(connection, list(dict.fromkeys([*near, *by_terms])))
     if not rows:
         return []
     known = index.similarities(vector, [row[0] for row in rows])
     similarities = np.array([known.get(row[0], 0.0) for row in rows], dtype=np.float32)
     now = time.time() if query.now is None else query.now
     parts = np.zeros((len(rows), 3), dtype=np.float32)
-    parts[:, 1] = min_max(np.array([lexical.get(row[0], 0.0) for row in rows], dtype=np.float32))
+    parts[:, 1] = min_max(np.array([by_terms.get(row[0], 0.0) for row in rows], dtype=np.float32))
     parts[:, 2] = recency(np.array([row[2] for row in rows], dtype=np.float64), now, settings.recency_half_life_days)
     weights = Weights.of(kind, settings)
     newest_first = np.array([-row[0] for row in rows])

@@ -16,6 +16,7 @@ from stores.catalog.tables import KIND_NAMES, chunks, dictionaries, items, messa
 from stores.files import folder_bytes
 from stores.frames import CURRENT_DICTIONARY
 from stores.indexes.files import CONFIG_FILE
+from stores.lexical.index import LexicalIndex
 from stores.packing import TRAINED_AT
 from stores.profile import MemoryProfile
 
@@ -35,7 +36,7 @@ def memory_status(folder: Path, database: Database, profile: MemoryProfile) -> d
             select(dictionaries.c.digest).where(dictionaries.c.dictionary_key == key)
         ).scalar_one()
         index = _index_status(folder / "index" / CONFIG_FILE, connection)
-        lexical_bytes = _lexical_bytes(connection)
+        sealed_bytes, unsealed_bytes = LexicalIndex(folder / "lexical", database).bytes(connection)
         counts = {
             "chunks": sum(by_kind.values()),
             "by_kind": by_kind,
@@ -63,10 +64,10 @@ def memory_status(folder: Path, database: Database, profile: MemoryProfile) -> d
             "plain_text": int(text_bytes),
             "fresh_frames": int(fresh_bytes),
             "packs": packs_bytes,
-            "catalog": catalog_bytes - lexical_bytes,
-            "lexical": lexical_bytes,
+            "catalog": catalog_bytes - unsealed_bytes,
+            "lexical": sealed_bytes + unsealed_bytes,
             "index": index_bytes,
-            "total": packs_bytes + catalog_bytes + index_bytes,
+            "total": packs_bytes + catalog_bytes + index_bytes + sealed_bytes,
         },
     }
 
@@ -97,13 +98,3 @@ def _index_status(config_path: Path, connection: Connection) -> dict[str, Any]:
 def _count(connection: Connection, column: Any, condition: Any = None) -> int:
     statement = select(func.count(column))
     return int(connection.execute(statement if condition is None else statement.where(condition)).scalar_one())
-
-
-def _lexical_bytes(connection: Connection) -> int:
-    """Bytes of the full-text index: its blocks, without the pages' own overhead."""
-    statement = (
-        "SELECT (SELECT coalesce(sum(length(block)), 0) FROM lexical_data)"
-        " + (SELECT coalesce(sum(length(sz)), 0) FROM lexical_docsize)"
-        " + (SELECT coalesce(sum(length(term)), 0) FROM lexical_idx)"
-    )
-    return int(connection.exec_driver_sql(statement).scalar_one())

@@ -12,6 +12,7 @@ from cem_rag_app.zpkg import late
 from cem_rag_app.zpkg.dictionary import Dictionary
 from stores.catalog.conversation import MessageRow
 from stores.frames import FrameStore, StoredFrame
+from stores.lexical.tokens import stored_terms
 
 NO_DICTIONARY = Dictionary(b"")
 
@@ -30,6 +31,11 @@ def open_texts(frames: FrameStore, chunk_ids: Iterable[int], *, limit: int) -> d
 def open_bytes(frames: FrameStore, stored: StoredFrame, *, limit: int) -> bytes:
     """The bytes of one chunk."""
     return late.decompress(stored.frame, frames.dictionary(stored.dictionary_key), limit=limit)
+
+
+def open_terms(frames: FrameStore, chunk_ids: Iterable[int], *, limit: int) -> dict[int, str]:
+    """Search terms by chunk id, for a lexical index that was lost: nothing else needs a text to make one."""
+    return {chunk_id: stored_terms(text) for chunk_id, text in open_texts(frames, chunk_ids, limit=limit).items()}
 
 
 def open_messages(frames: FrameStore, rows: Sequence[MessageRow], *, limit: int) -> list[Message]:

@@ -20,9 +20,9 @@ from cem_rag_app.errors import InputError
 from cem_rag_app.schema import FloatArray, MemoryItem
 from cem_rag_app.settings import Settings
 from cem_rag_app.zpkg.dictionary import Dictionary
-from stores.catalog.lexical import stored_terms
 from stores.documents import read_chunks, read_items
 from stores.filters import allowed_chunks
+from stores.lexical.tokens import stored_terms
 from stores.memory import Memory
 from stores.profile import MemoryProfile
 from stores.tail import TextBaseline

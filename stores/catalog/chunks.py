@@ -12,6 +12,7 @@ from cem_rag_app.schema import HitKind
 from stores.catalog.checksums import chunk_checksum
 from stores.catalog.raw import raw_cursor
 from stores.catalog.tables import KIND_CODES, chunks, deletions
+from stores.lexical.rows import forget_terms
 
 AT_ONCE = 500  # SQLite binds at most 999 values in its oldest supported builds
 
@@ -107,20 +108,16 @@ def add_chunks(connection: Connection, new: Sequence[NewChunk]) -> int:
     return first
 
 
-def remove_chunks(connection: Connection, terms: dict[int, str]) -> None:
+def remove_chunks(connection: Connection, terms: dict[int, str | None]) -> None:
     """Remove chunks and log it for the indexes; their facets, messages and documents are the caller's business.
 
     Args:
         connection: a transaction.
-        terms: chunk id -> the search terms it was stored with: a contentless full-text index has no other way to
-            forget a row.
+        terms: chunk id -> what :func:`forget_terms` needs of it.
     """
+    forget_terms(connection, terms)
     cursor = raw_cursor(connection)
-    for chunk_id, stored in terms.items():
-        cursor.execute(
-            "INSERT INTO lexical (lexical, rowid, terms) SELECT 'delete', id, ? FROM lexical_docsize WHERE id = ?",
-            (stored, chunk_id),
-        )
+    for chunk_id in terms:
         cursor.execute("INSERT INTO deletions (chunk_id) VALUES (?)", (chunk_id,))
         cursor.execute("DELETE FROM chunks WHERE chunk_id = ?", (chunk_id,))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from cem_rag_app.errors import MemoryVersionError
+from stores.catalog.fourth import STEPS as FOURTH
 from stores.catalog.third import STEPS
 from stores.points import reached
 
@@ -68,7 +69,7 @@ _SECOND = (
 Step = str | Callable[[Connection], None]
 """A statement, or what no statement can do."""
 
-MIGRATIONS: tuple[tuple[Step, ...], ...] = (_FIRST, _SECOND, STEPS)
+MIGRATIONS: tuple[tuple[Step, ...], ...] = (_FIRST, _SECOND, STEPS, FOURTH)
 """What leads from schema version n to n + 1."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -19,12 +19,13 @@ from stores.forgetting.checkpoints import clear_checkpoints
 from stores.forgetting.erasing import Eraser, Pending, Prepare, clear_pending, load_pending
 from stores.forgetting.selection import Selection, find
 from stores.frames import CURRENT_DICTIONARY, FrameStore
+from stores.lexical.index import LexicalIndex
 from stores.live_index import LiveIndex
 from stores.packing import Packing
 from stores.points import reached
 from stores.profile import Progress
 
-_OURS = frozenset({"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "lock", "packs", "index"})
+_OURS = frozenset({"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "lock", "packs", "index", "lexical"})
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +60,7 @@ class Forgetter:
         database: its catalog.
         frames: its frames.
         index: its vectors.
+        lexical: its terms.
         settings: how frames and vectors are made.
         start: the dictionary of a memory too small for one of its own.
         prepare: compresses the text of those who stay.
@@ -70,6 +72,7 @@ class Forgetter:
         database: Database,
         frames: FrameStore,
         index: LiveIndex,
+        lexical: LexicalIndex,
         settings: Settings,
         start: Dictionary,
         prepare: Prepare,
@@ -78,6 +81,7 @@ class Forgetter:
         self._database = database
         self._frames = frames
         self._index = index
+        self._lexical = lexical
         self._start = start
         self._wanted = settings.index
         self._packing = Packing(folder, database, frames, settings.pack)
@@ -204,7 +208,11 @@ class Forgetter:
                     unclean.discard(int(get_value(connection, CURRENT_DICTIONARY)))
 
     def _scrub_terms(self) -> None:
-        """Merge the full-text index into one piece: until then a removed row's terms stand in it twice, as removed."""
+        """Seal the terms without those of forgotten chunks, and merge the fresh ones into one piece.
+
+        Until then a removed row's terms stand in the full-text table twice, as removed.
+        """
+        self._lexical.seal(force=True)
         with self._database.write() as connection:
             connection.exec_driver_sql("INSERT INTO lexical (lexical) VALUES ('optimize')")
 

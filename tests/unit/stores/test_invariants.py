@@ -69,7 +69,8 @@ def test_everything_up_to_the_tail_works_without_decompression(make_memory: Make
     assert memory.build(index="hnsw").embedded == 30
     memory.remember(said("user", "第7天吃什么", 1e6), turn_id="a", position=0)
     query = Query("第7天吃什么", k=3)
-    found = search(query, memory.database, memory.index, memory.encoders().query, memory.settings.recall)
+    recall = memory.settings.recall
+    found = search(query, memory.database, memory.index, memory.lexical, memory.encoders().query, recall)
     assert len(found) >= 30
     if encoders is fake_student:
         assert {one.chunk_id for one in found[:2]} == {8, 31}

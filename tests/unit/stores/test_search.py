@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cem_rag_app.schema import MemoryItem, Query
-from stores.catalog.lexical import lexical_search, stored_terms
 from stores.fusion import DAY_SECONDS, min_max, recency, weighted
 from stores.memory import Memory
 from stores.search import search
@@ -67,49 +66,9 @@ def test_conversations_are_told_apart(memory: Memory) -> None:
     assert [hit.segment.anchor.conversation for hit in hits if hit.segment] == ["two"]
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [("火锅", ["a"]), ("running", ["b"]), ("RUNS", ["b"]), ("don't", ["c"]), ("café", ["d"]), ("？！", []), ("", [])],
-)
-def test_lexical_search_finds_two_character_words_and_stems(
-    make_memory: MakeMemory, query: str, expected: list[str]
-) -> None:
-    memory = make_memory(kind="documents")
-    texts = {"a": "昨天去吃火锅了", "b": "He runs fast", "c": 'I don\'t "know"', "d": "a café AND NOT near"}
-    memory.import_items(MemoryItem(item_id, text) for item_id, text in texts.items())
-    with memory.database.read() as connection:
-        chunk_ids = lexical_search(connection, query, 10)
-    assert [list(texts)[chunk_id - 1] for chunk_id in chunk_ids] == expected
-
-
 @pytest.mark.parametrize("query", ['"', "a AND", "NOT b", "terms:x", "x*", "^a", "(", "a NEAR b", "-", "\x00"])
 def test_no_query_is_read_as_full_text_syntax(library: Memory, query: str) -> None:
     library.recall(Query(query))
-
-
-def test_the_rarer_term_counts_more(make_memory: MakeMemory) -> None:
-    memory = make_memory(kind="documents")
-    memory.import_items(MemoryItem(f"d{n}", "the wing" if n else "the zebra") for n in range(9))
-    with memory.database.read() as connection:
-        scores = lexical_search(connection, "the zebra", 10)
-    assert next(iter(scores)) == 1
-    assert scores[1] > 2 * scores[2]
-
-
-def test_common_words_are_left_out_where_visiting_them_would_cost_too_much(
-    make_memory: MakeMemory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    memory = make_memory(kind="documents")
-    memory.import_items(MemoryItem(f"d{n}", "the wing" if n else "the zebra") for n in range(9))
-    monkeypatch.setattr("stores.catalog.lexical.MOST_ROWS", 5)
-    with memory.database.read() as connection:
-        assert list(lexical_search(connection, "the zebra", 10)) == [1]
-        assert len(lexical_search(connection, "the", 10)) == 9  # the rarest is always taken
-
-
-def test_terms_are_stored_as_tokens_that_full_text_search_keeps_whole() -> None:
-    spelled = "x" + b"rock'n".hex()
-    assert stored_terms("Rock'n roll 火锅!") == f"{spelled} roll 火锅"
 
 
 def test_scores_of_a_chat_are_the_blueprint_formula(memory: Memory) -> None:
@@ -144,7 +103,8 @@ def test_a_chunk_found_by_its_words_alone_gets_its_vector_score_too(make_memory:
     near = [MemoryItem(f"n{n}", "aaaa aaab aaac") for n in range(5)]
     memory.import_items([*near, MemoryItem("word", "aaad zzzz yyyy xxxx wwww vvvv uuuu tttt")])
     query = Query("aaaa aaab aaac aaad", k=2)
-    found = search(query, memory.database, memory.index, memory.encoders().query, memory.settings.recall)
+    recall = memory.settings.recall
+    found = search(query, memory.database, memory.index, memory.lexical, memory.encoders().query, recall)
     by_words = found[-1]
     assert by_words.chunk_id == 6
     assert by_words.scores.lexical_score == 1.0
