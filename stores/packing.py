@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, func, select
@@ -22,7 +22,7 @@ from cem_rag_app.zpkg.dictionary import Dictionary, dictionary_size_for, train_d
 from cem_rag_app.zpkg.repack import recompress
 from cem_rag_app.zpkg.writer import PackInfo, PackWriter
 from stores.catalog.checksums import row_checksum
-from stores.catalog.chunks import Location, count_chunks, locations_after, position
+from stores.catalog.chunks import Location, Position, count_chunks, locations_after, position
 from stores.catalog.database import Database
 from stores.catalog.notes import get_value, set_value
 from stores.catalog.tables import chunks, dictionaries, packs
@@ -35,7 +35,13 @@ TRAINED_AT = "dictionary_trained_at"
 """State key: chunks in the memory when its own dictionary was trained; 0 before."""
 
 TRAINED_THROUGH = "dictionary_trained_through"
-"""State key: the last chunk that its own dictionary may have learned from; missing where none was trained."""
+"""State key: the position up to which its own dictionary may have learned; missing where none was trained.
+
+Its ``chunk_id`` is the last chunk that may have been a sample, its ``deletion`` the last one that was surely none.
+"""
+
+PACKED_THROUGH = "packed_through"
+"""State key: the same of the packs: the last chunk in one, and the last deletion that they are surely without."""
 
 RETRAIN_FACTOR = 4
 REWRITE_SHARE = 8
@@ -108,6 +114,7 @@ class Packing:
             trained_at = int(get_value(connection, TRAINED_AT) or 0)
             through = get_value(connection, TRAINED_THROUGH)
             unwanted = int(get_value(connection, CURRENT_DICTIONARY)) in without
+            deletion = position(connection).deletion
         train = count >= self._settings.own_dictionary_from and (
             trained_at == 0 or count >= RETRAIN_FACTOR * trained_at or unwanted
         )
@@ -118,7 +125,8 @@ class Packing:
             dictionary, trained_at, through = start, 0, None
         if train:
             try:
-                dictionary, trained_at, through = self._train(), count, self._newest()
+                dictionary, trained_at = self._train(), count
+                through = asdict(Position(self._newest(), deletion))
             except DictionaryError as error:
                 # Texts too short or too alike to learn from also gain nothing by it: the present dictionary stays.
                 _log.info("The memory keeps its dictionary. %s", error)
@@ -131,6 +139,7 @@ class Packing:
             self._switch(connection, dictionary, written, places)
             set_value(connection, TRAINED_AT, trained_at)
             set_value(connection, TRAINED_THROUGH, through)
+            set_value(connection, PACKED_THROUGH, asdict(Position(max(places, default=0), deletion)))
         self.remove_orphans()
         return Packed(chunks=len(places), packs=len(written), own_dictionary=train)
 

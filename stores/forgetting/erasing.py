@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 from cem_rag_app.schema import HitKind
 from cem_rag_app.zpkg.compress import Compressor
 from cem_rag_app.zpkg.dictionary import Dictionary, general_dictionary
-from stores.catalog.chunks import AT_ONCE, NewChunk, locations
+from stores.catalog.chunks import AT_ONCE, NewChunk, Position, deleted_after, locations, position
 from stores.catalog.conversation import MessageRow, keep_messages, turns_of_messages
 from stores.catalog.items import read_rows_by_key, remove_items
 from stores.catalog.notes import get_value, set_value
@@ -24,7 +24,7 @@ from stores.forgetting.selection import Targets
 from stores.forgetting.traces import Traces, forget_preferences, forget_records, pieces_of
 from stores.frames import CURRENT_DICTIONARY, FrameStore
 from stores.ingest import SEPARATOR
-from stores.packing import TRAINED_AT, TRAINED_THROUGH
+from stores.packing import PACKED_THROUGH, TRAINED_AT, TRAINED_THROUGH
 from stores.tail import open_record, open_texts
 
 FORGOTTEN = "forgotten"
@@ -170,18 +170,20 @@ class Eraser:
     def _left_to_scrub(self, connection: Connection, targets: Targets) -> Pending:
         """Where on the disk the forgotten frames and their pieces may be; asked before the rows are removed.
 
-        A message that was just said lies in the catalog alone, and no dictionary has learned from it yet.
+        A message that was just said lies in the catalog alone, and no dictionary has learned from it yet. What was
+        deleted or replaced before lies in the packs all the same, and may be an earlier state of what is forgotten now.
         """
         current = int(get_value(connection, CURRENT_DICTIONARY))
         trained = int(get_value(connection, TRAINED_AT) or 0) > 0
-        through = get_value(connection, TRAINED_THROUGH)
+        through = _position(connection, TRAINED_THROUGH)
         used: set[int] = set()
-        packed = learned = False
+        packed = _deleted_since(connection, _position(connection, PACKED_THROUGH))
+        learned = trained and _deleted_since(connection, through)
         for start in range(0, len(targets.chunk_ids), AT_ONCE):
             rows = locations(connection, targets.chunk_ids[start : start + AT_ONCE]).values()
             used.update(row.dictionary_key for row in rows)
             packed |= any(row.pack_number is not None for row in rows)
-            learned |= trained and any(through is None or row.chunk_id <= through for row in rows)
+            learned |= trained and any(row.chunk_id <= through.chunk_id for row in rows)
         own = {current} if learned else set()
         shipped = _shipped_digests()
         # A dictionary that came with its frames was trained on texts that nobody here knows.
@@ -192,6 +194,19 @@ class Eraser:
         }
         last_pack = connection.execute(select(func.max(packs.c.pack_number))).scalar() or 0
         return Pending(int(last_pack) if packed else 0, tuple(sorted(own | foreign)))
+
+
+def _position(connection: Connection, key: str) -> Position:
+    """A position kept in the state; where none is, nothing is known, and every chunk may have been met."""
+    stored = get_value(connection, key)
+    return Position(position(connection).chunk_id, 0) if stored is None else Position(**stored)
+
+
+def _deleted_since(connection: Connection, through: Position) -> bool:
+    """Whether one of the chunks up to a position has been deleted since."""
+    deleted = deleted_after(connection, through.deletion)
+    missing = position(connection).deletion - through.deletion > len(deleted)  # the log has been cut
+    return missing or any(chunk_id <= through.chunk_id for chunk_id in deleted)
 
 
 def _without_survivors(text: str, staying: Sequence[MessageRow]) -> str:

@@ -162,6 +162,18 @@ def test_what_was_just_said_is_forgotten_without_writing_packs_or_vectors_anew(m
     assert all(SECRET not in hit.text for hit in memory.recall(Query("zyxquorv")))
 
 
+def test_a_frame_in_a_pack_goes_where_the_dictionary_has_learned_nothing(memory: Memory) -> None:
+    memory.import_messages(with_secret(40))
+    memory.build()
+    assert not memory.status()["dictionary"]["own"]
+    number = find_message(memory, SECRET).message_id
+    frames = frames_of(memory, [number])
+    assert leftovers(memory.path / "packs", raw=frames)
+    report = memory.forget(Selection(messages=((number, number),)))
+    assert (report.packs_rewritten, report.new_dictionary) == (True, False)
+    assert leftovers(memory.path, [SECRET], WORDS, frames) == []
+
+
 def test_a_dictionary_that_learned_from_it_is_not_kept(make_memory: MakeMemory) -> None:
     memory = make_memory(pack=SMALL)
     lines = history(60) + [
@@ -175,6 +187,30 @@ def test_a_dictionary_that_learned_from_it_is_not_kept(make_memory: MakeMemory) 
     memory.forget(Selection(messages=((ids[0], ids[-1]),)))
     assert leftovers(memory.path, [SECRET], WORDS) == []
     assert memory.check().ok
+
+
+def test_what_was_replaced_or_deleted_before_goes_with_the_next_forgetting(make_memory: MakeMemory) -> None:
+    memory = make_memory(kind="documents", pack=SMALL)
+    memory.import_items([MemoryItem(f"d{n}", f"Boundary layer number {n} on a plate. " * 5, n) for n in range(40)])
+    memory.import_items([MemoryItem("a", f"{SECRET}. " * 30), MemoryItem("b", "brimzelkor. " * 30)])
+    memory.build()
+    memory.import_items([MemoryItem("a", "Nothing to hide.")])
+    memory.delete_items(["b"])
+    assert leftovers(memory.path, words=[*WORDS, "brimzelkor"])
+    report = memory.forget(Selection(items=("a",)))
+    assert (report.items, report.new_dictionary) == (1, True)
+    assert leftovers(memory.path, [SECRET], [*WORDS, "brimzelkor"]) == []
+
+
+def test_what_was_just_said_stays_quick_to_forget_after_forgetting(make_memory: MakeMemory) -> None:
+    memory = make_memory(pack=SMALL)
+    memory.import_messages(history(60))
+    memory.build()
+    for place in range(3):
+        kept = memory.remember(said("user", SECRET, 1e6), turn_id="t", position=place)
+        report = memory.forget(Selection(messages=((kept.message_id, kept.message_id),)))
+        assert (report.messages, report.packs_rewritten) == (1, False)
+    assert leftovers(memory.path, [SECRET], WORDS) == []
 
 
 def test_too_few_left_for_a_dictionary_go_back_to_the_shipped_one(make_memory: MakeMemory) -> None:
