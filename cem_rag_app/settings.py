@@ -49,15 +49,14 @@ class CodeSettings(_Section):
         default=0,
         ge=0,
         le=4096,
-        description="Bytes a vector takes; 0 chooses by the encoder: 96 for one that is quick enough to make vectors "
-        "again from their frames, else 192.",
+        description="Bytes a vector takes; 0 chooses by the encoder: 96 for a bag of n-grams, else 112.",
     )
     refine: int = Field(
         default=-1,
         ge=-1,
         le=1000,
         description="Best candidates whose vectors every search makes again from their frames; -1 chooses by the "
-        "encoder: 24 for a quick one, else none.",
+        "encoder: 24 for a bag of n-grams, else 12. More bytes and 0 here search quicker.",
     )
 
 

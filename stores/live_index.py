@@ -29,9 +29,10 @@ from stores.profile import Progress
 GENERATION = "generation"
 """State key: how often frames were compressed anew, and so how often vectors changed."""
 
-QUICK_CODES, OTHER_CODES = 96, 192
-"""Bytes a vector takes in codes: with an encoder quick enough to make vectors again, and with any other."""
-QUICK_REFINE = 24
+QUICK_CODES, QUICK_REFINE = 96, 24
+"""Bytes a vector takes, and candidates refined, with an encoder quick enough that the many are cheap."""
+OTHER_CODES, OTHER_REFINE = 112, 12
+"""The same with any other: sixteen bytes more save half of the candidates (docs/index.md)."""
 SAMPLE = 20_000
 """Vectors that codes are learned from at most, spread over the memory."""
 _PROBE_TOLERANCE = 1e-4
@@ -184,7 +185,7 @@ class LiveIndex:
             return 0
         if self._codes.refine >= 0:
             return self._codes.refine
-        return QUICK_REFINE if self._embedder.encoder.quick else 0
+        return QUICK_REFINE if self._embedder.encoder.quick else OTHER_REFINE
 
     def exact(self, query: FloatArray, chunk_ids: Sequence[int]) -> dict[int, float]:
         """Similarities by chunk id, from vectors made again from the frames.

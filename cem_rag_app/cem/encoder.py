@@ -22,6 +22,7 @@ from cem_rag_app.zpkg.dictionary import Dictionary
 
 _BLOCK = 256
 """Frames a thread takes at a time. Blocks are the same however many threads there are, and so are the vectors."""
+_SMALLEST_BLOCK = 4
 _lock = threading.Lock()
 _beside = 0
 """Calls of `encode` that share blocks out at this moment."""
@@ -109,12 +110,14 @@ class CompressedEncoder:
             CheckpointError: the view `frame`: frames made with a dictionary it was not trained for.
         """
         vectors = np.empty((len(frames), self.dimension), dtype=np.float32)
+        # A few frames are a search's best candidates: halves of them are worth a second thread where one takes long.
+        size = _BLOCK if self.quick else min(_BLOCK, max(_SMALLEST_BLOCK, -(-len(frames) // 2)))
 
         def embed(start: int) -> None:
-            block = frames[start : start + _BLOCK]
+            block = frames[start : start + size]
             vectors[start : start + len(block)] = self.student.embed_frames(block, dictionary)
 
-        starts = range(0, len(frames), _BLOCK)
+        starts = range(0, len(frames), size)
         if len(starts) < 2:
             for start in starts:
                 embed(start)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cem_rag_app.schema import MemoryItem, Query
-from stores.indexes.files import CONFIG_FILE, INDEX_FILE, MAP_FILE
+from cem_rag_app.settings import CodeSettings
+from stores.indexes.files import CODES_FILE, CONFIG_FILE, INDEX_FILE, MAP_FILE
 from stores.memory import Encoders, Memory
 from tests.fakes.encoders import HashedTextEncoder, SeeThroughEncoder
 from tests.unit.stores.conftest import MakeMemory, history, said
@@ -188,3 +189,92 @@ def test_vectors_are_unit_and_in_the_index_as_the_encoder_gave_them(make_memory:
     teacher = HashedTextEncoder()
     np.testing.assert_allclose(held[2], teacher.encode_documents(["two wakes"])[0], atol=1e-6)
     assert np.linalg.norm(held[1]) == pytest.approx(1.0, abs=1e-6)
+
+
+def documents(count: int) -> list[MemoryItem]:
+    draw = np.random.default_rng(3)
+    words = [f"{a}{b}{c}" for a in "bdgklm" for b in "aeiou" for c in "nrstz"]
+    return [MemoryItem(f"d{n}", f"{' '.join(draw.choice(words, 12))} number {n}") for n in range(count)]
+
+
+def opened_codes(make_memory: MakeMemory, count: int = 1_200, **options: object) -> Memory:
+    memory = make_memory(kind="documents", **options)
+    memory.import_items(documents(count))
+    memory.build()
+    assert memory.index.kind == "codes"
+    return memory
+
+
+def test_a_large_memory_keeps_codes_and_finds_what_exact_vectors_would(make_memory: MakeMemory) -> None:
+    counting = Counting()
+    memory = opened_codes(make_memory, encoders=counting)
+    texts = documents(1_200)
+    vectors = counting.query.encode_documents([item.text for item in texts])
+    agreed = 0
+    for row in range(0, 1_200, 60):
+        query = vectors[row]
+        found, similarities = memory.index.nearest(query, 10)
+        wanted = np.argsort(-(vectors @ query), kind="stable")[:10] + 1
+        assert found[0] == row + 1
+        assert similarities[0] == pytest.approx(1.0, abs=0.02)
+        agreed += len(set(found) & set(wanted.tolist()))
+    assert agreed >= 190
+    assert (memory.path / "index" / "codes.bin").stat().st_size < 1_200 * 256 * 4 / 2
+
+
+def test_refining_makes_the_best_vectors_again_from_their_frames(make_memory: MakeMemory) -> None:
+    counting = Counting()
+    memory = opened_codes(make_memory, encoders=counting, codes=CodeSettings(bytes=24, refine=30))
+    vectors = counting.query.encode_documents([item.text for item in documents(1_200)])
+    seen = counting.document.frames_seen
+    rough, refined = 0, 0
+    for query in vectors[::60]:
+        wanted = set((np.argsort(-(vectors @ query), kind="stable")[:10] + 1).tolist())
+        rough += len(wanted & set(memory.index.search(query, 10)[0]))
+        found, similarities = memory.index.nearest(query, 10)
+        refined += len(wanted & set(found))
+        exact = [float(vectors[chunk_id - 1] @ query) for chunk_id in found]
+        np.testing.assert_allclose(similarities, exact, atol=1e-5)
+    assert counting.document.frames_seen == seen + 20 * 30
+    assert refined > rough + 15
+
+
+def test_codes_damaged_under_an_open_memory_are_put_aside_and_made_again(make_memory: MakeMemory) -> None:
+    path = opened_codes(make_memory).path / "index" / CODES_FILE
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-9] + bytes([sound[-9] ^ 0x10]) + sound[-8:])
+    counting = Counting()
+    memory = make_memory(kind="documents", encoders=counting)
+    assert memory.index.sync() == 0
+    last = documents(1_200)[-1]
+    assert memory.recall(Query(last.text, k=1))[0].item_id == last.mem_id
+    assert counting.embedded == 1_201  # the fixed frame, looked at twice
+    memory.build()
+    memory.close()
+    assert make_memory(kind="documents").check().findings == ()
+
+
+def test_codes_follow_deletions_additions_and_growth_without_old_frames(make_memory: MakeMemory) -> None:
+    memory = opened_codes(make_memory)
+    memory.delete_items([f"d{n}" for n in range(0, 1_200, 3)])
+    memory.build()  # a third was dead: written anew
+    assert (len(memory.index), memory.index.dead) == (800, 0)
+    memory.close()
+    counting = Counting()
+    again = make_memory(kind="documents", encoders=counting)
+    again.import_items([MemoryItem(f"new{n}", f"an entirely new sentence about whale {n}") for n in range(50)])
+    again.build()
+    assert counting.embedded == 50
+    found = again.recall(Query("an entirely new sentence about whale 7", k=3))
+    assert found[0].item_id == "new7"
+    assert not again.recall(Query(documents(1)[0].text, k=1, filters={"item_id": "d0"}))
+
+
+def test_another_size_of_codes_is_taken_on_with_the_next_build(make_memory: MakeMemory) -> None:
+    memory = opened_codes(make_memory)
+    before = (memory.path / "index" / CODES_FILE).stat().st_size
+    memory.close()
+    again = make_memory(kind="documents", codes=CodeSettings(bytes=32))
+    again.build()
+    assert (again.path / "index" / CODES_FILE).stat().st_size < before - 1_200 * 70
+    assert again.recall(Query(documents(3)[2].text, k=1))[0].item_id == "d2"
