@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from cem_rag_app.errors import (
     CemRagError,
@@ -43,6 +43,8 @@ _open_here: Counter[Path] = Counter()
 """How often this process has each catalog open."""
 _ANSWERS_KEPT = 32 << 20
 """Bytes."""
+_UNEXPECTED = (ValueError, TypeError, LookupError, ArithmeticError, InvalidRequestError)
+"""What code that reads rows may run into when a row holds what was never written."""
 _CODE_MASK = 0xFF  # SQLite's extended result codes carry the primary code in the low byte
 
 
@@ -104,7 +106,23 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """One consistent snapshot."""
         with _named_errors(self.path), self._engine.connect() as connection, connection.begin():
-            yield connection
+            try:
+                yield connection
+            except _UNEXPECTED as error:
+                self._blame_rows(connection, error)
+                raise
+
+    def _blame_rows(self, connection: Connection, error: Exception) -> None:
+        """Name a damaged row where one is to blame for an error that nobody foresaw."""
+        from stores.catalog.verifying import verify_rows
+
+        damaged = next(verify_rows(connection), None)
+        if damaged is not None:
+            table, key, problem = damaged
+            raise MemoryCorruptError(
+                f"{self.path} is damaged ({table}, {key}): {problem}",
+                remedy="Run `cem-rag check`, and restore the file from a copy.",
+            ) from error
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
