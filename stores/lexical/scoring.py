@@ -111,8 +111,12 @@ def best_chunks(
                 enough = max(enough, sums.min() * (1.0 - _ROUNDING))
             closed = closed or rest < enough
             if closed:
-                kept = scores + rest >= enough
-                found, scores = found[kept], scores[kept]
+                kept = 0
+                for i in range(found.size):
+                    if scores[i] + rest >= enough:
+                        found[kept], scores[kept] = found[i], scores[i]
+                        kept += 1
+                found, scores = found[:kept], scores[:kept]
         rest = max(rest - bounds[row], 0.0) if row + 1 < positions.size else 0.0
         if closed:
             _look_up(data, positions, counts_of, weights, row, all_chunks, norms, lengths_at, found, scores, stack)
@@ -145,7 +149,27 @@ def _top(found: Integers, scores: Floats, limit: Integer) -> tuple[Integers, Flo
 
 @njit(cache=True, nogil=True)
 def _kth_largest(scores: Floats, k: Integer) -> Any:
-    return np.partition(scores, scores.size - k)[scores.size - k]
+    """The k-th largest, by a heap of the k largest so far: most scores fail at its root."""
+    heap = scores[:k].copy()
+    for start in range(k // 2 - 1, -1, -1):
+        _sink(heap, start)
+    for i in range(k, scores.size):
+        if scores[i] > heap[0]:
+            heap[0] = scores[i]
+            _sink(heap, 0)
+    return heap[0]
+
+
+@njit(cache=True, nogil=True)
+def _sink(heap: Floats, at: Integer) -> None:
+    while 2 * at + 1 < heap.size:
+        child = 2 * at + 1
+        if child + 1 < heap.size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[at] <= heap[child]:
+            return
+        heap[at], heap[child] = heap[child], heap[at]
+        at = child
 
 
 @njit(cache=True, nogil=True)

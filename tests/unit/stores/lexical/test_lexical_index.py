@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from cem_rag_app.zpkg import late
 from stores.lexical import index as indexing
 from stores.lexical import question
 from stores.lexical.index import LexicalIndex
-from stores.lexical.layout import HEADER_BYTES, PAGE
+from stores.lexical.layout import HEADER_BYTES
 from stores.lexical.lengths import LENGTHS, length_codes
 from stores.lexical.segment import Segment
 from stores.lexical.tokens import query_tokens, stored_terms
@@ -35,22 +35,28 @@ def found(memory: Memory, query: str, limit: int = 10, allowed: list[int] | None
         return memory.lexical.search(connection, query, limit, wanted)
 
 
-def oracle(texts: dict[int, str], counted: dict[int, str], query: str, limit: int) -> list[tuple[int, float]]:
-    """BM25 written down once more, plainly: of ``texts``, with the statistics of ``counted``."""
-    terms_of = {chunk_id: Counter(stored_terms(text).split()) for chunk_id, text in counted.items()}
-    lengths = {chunk_id: sum(terms.values()) for chunk_id, terms in terms_of.items()}
-    average = sum(lengths.values()) / max(len(lengths), 1)
-    scores: dict[int, float] = {}
-    for token in query_tokens(query):
-        holding = sum(token in terms for terms in terms_of.values())
-        idf = math.log(1 + (len(counted) - holding + 0.5) / (holding + 0.5))
-        for chunk_id in texts:
-            count = terms_of[chunk_id][token]
-            if count:
-                length = LENGTHS[length_codes(np.array([lengths[chunk_id]]))[0]]
-                norm = 1.2 * (1 - 0.75 + 0.75 * length / average)
-                scores[chunk_id] = scores.get(chunk_id, 0.0) + idf * count * 2.2 / (count + norm)
-    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+class Oracle:
+    """BM25 written down once more, plainly, with the statistics of these texts."""
+
+    def __init__(self, counted: dict[int, str]) -> None:
+        self._terms = {chunk_id: Counter(stored_terms(text).split()) for chunk_id, text in counted.items()}
+        lengths = {chunk_id: terms.total() for chunk_id, terms in self._terms.items()}
+        average = sum(lengths.values()) / max(len(lengths), 1)
+        kept = {chunk_id: LENGTHS[length_codes(np.array([length]))[0]] for chunk_id, length in lengths.items()}
+        self._norms = {chunk_id: 1.2 * (0.25 + 0.75 * length / max(average, 1e-9)) for chunk_id, length in kept.items()}
+
+    def best(self, chunk_ids: Iterable[int], query: str, limit: int) -> list[tuple[int, float]]:
+        scores: dict[int, float] = {}
+        wanted = list(chunk_ids)
+        for token in query_tokens(query):
+            holding = sum(token in terms for terms in self._terms.values())
+            idf = math.log(1 + (len(self._terms) - holding + 0.5) / (holding + 0.5))
+            for chunk_id in wanted:
+                count = self._terms[chunk_id][token]
+                if count:
+                    share = idf * count * 2.2 / (count + self._norms[chunk_id])
+                    scores[chunk_id] = scores.get(chunk_id, 0.0) + share
+        return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
 
 
 def agrees(got: dict[int, float], expected: list[tuple[int, float]]) -> None:
@@ -151,9 +157,9 @@ def test_scores_are_bm25_over_sealed_and_fresh_chunks_together(
         if seals:
             memory.lexical.seal(force=True)
             counted = dict(there)
-    wanted = {chunk_id: text for chunk_id, text in there.items() if allowed is None or chunk_id in allowed}
+    wanted = [chunk_id for chunk_id in there if allowed is None or chunk_id in allowed]
     got = found(memory, query, limit, None if allowed is None else sorted(allowed))
-    agrees(got, oracle(wanted, counted, query, limit))
+    agrees(got, Oracle(counted).best(wanted, query, limit))
     memory.close()
 
 
@@ -177,14 +183,14 @@ def test_long_lists_give_exact_scores_with_and_without_filters(documents: Memory
     fill(documents, made)
     documents.lexical.seal()
     fill(documents, zipf_texts(40, seed=1), prefix="late")
-    everything = dict(enumerate([*made, *zipf_texts(40, seed=1)], start=1))
+    oracle = Oracle(dict(enumerate([*made, *zipf_texts(40, seed=1)], start=1)))
     rng = np.random.default_rng(2)
     for query in ("t1 t2 t3", "t1 t40 t7 t300", "t3 t1200 t1 t5 t8 t2", "t4999", "t2"):
         for share in (None, 0.5, 0.04, 0.002):
             allowed = None if share is None else sorted(rng.choice(1540, int(1540 * share), replace=False) + 1)
-            wanted = everything if allowed is None else {chunk_id: everything[chunk_id] for chunk_id in allowed}
+            wanted = range(1, 1541) if allowed is None else allowed
             for limit in (1, 10, 200):
-                agrees(found(documents, query, limit, allowed), oracle(wanted, everything, query, limit))
+                agrees(found(documents, query, limit, allowed), oracle.best(wanted, query, limit))
 
 
 def test_sealing_changes_no_score(documents: Memory) -> None:
@@ -209,7 +215,7 @@ def test_what_is_deleted_is_never_found_and_leaves_at_the_next_seal(documents: M
     segment = Segment(documents.path / "lexical" / "000002.postings")
     assert [segment.terms()[row] for row in range(len(segment.terms()))] == [b"two", b"wing"]
     assert list(found(documents, "wing unrepeatable")) == [2]
-    assert documents.check().findings == ()
+    assert problems(documents) == []
 
 
 def test_a_sealed_chunk_is_deleted_without_being_opened(documents: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,7 +383,7 @@ def problems(memory: Memory) -> list[tuple[str, str]]:
     return [(str(path), problem) for path, problem in LexicalIndex(memory.path / "lexical", memory.database).check()]
 
 
-@pytest.mark.parametrize("keep", [0, 7, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + PAGE, -1])
+@pytest.mark.parametrize("keep", [0, 7, HEADER_BYTES - 1, HEADER_BYTES, 1000, -1])
 def test_a_torn_segment_is_named_and_a_build_makes_it_again(documents: Memory, keep: int) -> None:
     fill(documents, zipf_texts(200))
     documents.build()
@@ -407,7 +413,7 @@ def test_a_missing_segment_is_named_and_a_build_makes_it_again(memory: Memory) -
 
 
 def test_opening_and_a_seal_that_is_not_due_do_not_touch_the_lists(documents: Memory) -> None:
-    fill(documents, zipf_texts(300))
+    fill(documents, zipf_texts(1200))
     documents.lexical.seal()
     segment = Segment(sealed_file(documents))
     assert not segment._verified.any()
