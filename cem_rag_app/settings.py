@@ -46,17 +46,17 @@ class CodeSettings(_Section):
     """How a memory keeps its vectors when it keeps codes (docs/index.md)."""
 
     bytes: int = Field(
-        default=0,
-        ge=0,
+        default=96,
+        ge=16,
         le=4096,
-        description="Bytes a vector takes; 0 chooses by the encoder: 96 for a bag of n-grams, else 112.",
+        description="Bytes a vector takes. With fewer, more candidates must be refined; with more, the memory grows.",
     )
     refine: int = Field(
         default=-1,
         ge=-1,
         le=1000,
         description="Best candidates whose vectors every search makes again from their frames; -1 chooses by the "
-        "encoder: 24 for a bag of n-grams, else 12. More bytes and 0 here search quicker.",
+        "encoder: 24 for a bag of n-grams, else 16. More bytes and 0 here search quicker.",
     )
 
 

@@ -29,10 +29,8 @@ from stores.profile import Progress
 GENERATION = "generation"
 """State key: how often frames were compressed anew, and so how often vectors changed."""
 
-QUICK_CODES, QUICK_REFINE = 96, 24
-"""Bytes a vector takes, and candidates refined, with an encoder quick enough that the many are cheap."""
-OTHER_CODES, OTHER_REFINE = 112, 12
-"""The same with any other: sixteen bytes more save half of the candidates (docs/index.md)."""
+QUICK_REFINE, OTHER_REFINE = 24, 16
+"""Candidates refined in a search: with an encoder that takes some ten microseconds a frame, and with any other."""
 SAMPLE = 20_000
 """Vectors that codes are learned from at most, spread over the memory."""
 _PROBE_TOLERANCE = 1e-4
@@ -415,8 +413,7 @@ class LiveIndex:
             return IndexParameters("flat")
         if kind != "codes":
             return IndexParameters(kind)
-        chosen = self._codes.bytes or (QUICK_CODES if self._embedder.encoder.quick else OTHER_CODES)
-        return IndexParameters("codes", code_bytes=chosen)
+        return IndexParameters("codes", code_bytes=self._codes.bytes)
 
     def _held(self) -> SavedIndex:
         assert self._state is not None

@@ -51,7 +51,7 @@ class IndexParameters:
     pq_m: int = 0
     pq_bits: int = 4
     refine_factor: int = 8
-    code_bytes: int = 192
+    code_bytes: int = 96
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
