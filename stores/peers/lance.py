@@ -11,7 +11,7 @@ from cem_rag_app.schema import FloatArray
 from stores.peers.base import Build, Embedded, Only, Row, Setting, require
 
 _HNSW = tuple({"ef": ef, "refine": refine} for refine in (0, 2) for ef in (20, 32, 64, 128, 256))
-_PROBES = tuple({"nprobes": probes, "refine": refine} for refine in (2, 5, 10) for probes in (10, 20, 40))
+_PROBES = tuple({"nprobes": probes, "refine": refine} for refine in (5, 10, 20) for probes in (10, 20, 40))
 
 
 class Lance(Embedded):
@@ -28,8 +28,8 @@ class Lance(Embedded):
             {"ef": 256, "refine": 5},
         ),
         Build(
-            "float16, IVF_PQ",
-            {"index": "IvfPq", "num_partitions": 256},
+            "float16, IVF_RQ",
+            {"index": "IvfRq", "num_partitions": 256},
             _PROBES,
             {"nprobes": 20, "refine": 0},
             {"nprobes": 256, "refine": 10},
@@ -44,9 +44,7 @@ class Lance(Embedded):
         table = require("lancedb", "lancedb").connect(str(folder)).create_table("chunks", _arrow(rows, vectors))
         kinds = require("lancedb", "lancedb.index")
         given = {key: value for key, value in build.parameters.items() if key != "index"}
-        if build.parameters["index"] == "IvfPq":  # four components a code, and cells enough to learn from
-            given["num_sub_vectors"] = vectors.shape[1] // 4
-            given["num_partitions"] = min(given["num_partitions"], max(1, len(rows) // 256))
+        given["num_partitions"] = min(given["num_partitions"], max(1, len(rows) // 256))  # cells enough to learn from
         index = getattr(kinds, build.parameters["index"])(distance_type="cosine", **given)
         table.create_index("vector", config=index)
         for field in ("percent", "permille"):

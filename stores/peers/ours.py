@@ -13,7 +13,7 @@ from cem_rag_app.cem.encoder import CompressedEncoder, shipped_checkpoint
 from cem_rag_app.cem.pair import Encoders
 from cem_rag_app.errors import CheckpointError
 from cem_rag_app.schema import FloatArray, MemoryItem
-from cem_rag_app.settings import PackSettings, Settings
+from cem_rag_app.settings import CodeSettings, PackSettings, Settings
 from stores.catalog.tables import chunks
 from stores.documents import read_chunks
 from stores.memory import Memory
@@ -30,15 +30,22 @@ _AT_ONCE = 2_000
 class Ours(Embedded):
     """A memory of documents as the command line makes it, its index the default of its size.
 
+    ``refine`` is the setting of that name (`CEM_RAG_CODES__REFINE`): candidates whose vectors a search makes again from
+    their frames; -1 is the default.
+
     Vectors are not given to it: it reads them off its frames, and the other stores are given what it read.
     """
 
     packages = ("cem-rag", "zstandard", "numba")
     modules = ()
-    builds = (Build("default", {}, ({},), {}, {}),)
+    builds = (
+        Build("default", {}, tuple({"refine": count} for count in (0, 12, -1, 48)), {"refine": -1}, {"refine": -1}),
+    )
 
     def __init__(self) -> None:
         self._store: CemVectorStore | None = None
+        self._folder = Path()
+        self._refine = -1
 
     def create(self, folder: Path, build: Build, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Put the documents together again, import and build; the cuts fall where they fell before."""
@@ -53,11 +60,16 @@ class Ours(Embedded):
 
     def open(self, folder: Path, build: Build) -> None:
         """Open the memory; nothing but its catalog is read yet."""
-        self._store = CemVectorStore(Memory.open(folder, encoders=_encoders, settings=_settings(folder)))
+        self._folder = folder
+        self._connect()
 
     def search(self, vector: FloatArray, k: int, setting: Setting, only: Only | None = None) -> list[str]:
         """By vector; filters are applied before the search."""
         assert self._store is not None
+        if setting["refine"] != self._refine:
+            self._refine = setting["refine"]
+            self._store.close()
+            self._connect()
         filters = None if only is None else {only.field: only.value}
         found = self._store.similarity_search_by_vector(vector, k, filter=filters)  # type: ignore[arg-type]
         return [document.page_content for document in found]
@@ -66,6 +78,10 @@ class Ours(Embedded):
         """One document."""
         assert self._store is not None
         self._store.memory.import_items(_documents([row]))
+
+    def _connect(self) -> None:
+        settings = _settings(self._folder, refine=self._refine)
+        self._store = CemVectorStore(Memory.open(self._folder, encoders=_encoders, settings=settings))
 
     def close(self) -> None:
         """Close the memory."""
@@ -116,10 +132,11 @@ def _encoders(name: str) -> Encoders:
     return Encoders(_Given(document.dimension), document)
 
 
-def _settings(folder: Path) -> Settings:
+def _settings(folder: Path, *, refine: int = -1) -> Settings:
     settings = Settings()
     pack: PackSettings = settings.pack.model_copy(update={"chunk_target": CHUNK_TARGET})
-    return settings.model_copy(update={"memory": folder, "pack": pack})
+    codes: CodeSettings = settings.codes.model_copy(update={"refine": refine})
+    return settings.model_copy(update={"memory": folder, "pack": pack, "codes": codes})
 
 
 def _documents(rows: Sequence[Row]) -> Iterator[MemoryItem]:
