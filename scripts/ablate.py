@@ -195,10 +195,11 @@ def best_index(rows: list[IndexRow], kind: str) -> IndexRow:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("--library", "library_size", default=16_000, show_default=True, type=click.IntRange(1_000))
 @click.option("--queries", default=300, show_default=True, type=click.IntRange(10))
-def main(folder: Path, report: Path, queries: int) -> None:
+def main(folder: Path, report: Path, library_size: int, queries: int) -> None:
     """Measure, choose on validation, report on test."""
-    library, validation, test = read_split(folder, queries)
+    library, validation, test = read_split(folder, library_size, queries)
     click.echo(f"{len(library.ids):,} in the library, {len(validation.ids)} + {len(test.ids)} queries", err=True)
     given = candidates(validation, library)
     fusions = measure_fusions(given, validation, library)

@@ -51,7 +51,7 @@ class Quality:
     mean_average: float
 
 
-def read_split(folder: Path, queries: int) -> tuple[Half, Half, Half]:
+def read_split(folder: Path, parts: int, queries: int) -> tuple[Half, Half, Half]:
     """Library (train), validation and test queries of a folder that ``make_macros`` wrote.
 
     Raises:
@@ -63,7 +63,7 @@ def read_split(folder: Path, queries: int) -> tuple[Half, Half, Half]:
     shape = source.shape()
     numbers: dict[str | None, int] = {}
     halves = []
-    for name, limit in (("train", len(path_of)), ("validation", queries), ("test", queries)):
+    for name, limit in (("train", parts), ("validation", queries), ("test", queries)):
         wanted = [path_of[one] for one in split[name][:limit] if one in path_of]
         files = [file for file in source.read(wanted, shape) if isinstance(file, VectorFile) and file.vec is not None]
         if not files:

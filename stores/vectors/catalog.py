@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, delete, func, insert, inspect, select, update
 
-from cem_rag_app.errors import DimensionError, MemoryExistsError, MemoryMissingError, MemoryVersionError
+from cem_rag_app.errors import (
+    DimensionError,
+    MemoryCorruptError,
+    MemoryExistsError,
+    MemoryMissingError,
+    MemoryVersionError,
+)
 from cem_rag_app.schema import FloatArray
 from stores.catalog.chunks import Position
 from stores.indexes.base import IntArray
 from stores.vectors.database import VectorDatabase
 from stores.vectors.filters import filter_condition
-from stores.vectors.frames import unpack_sequence
+from stores.vectors.frames import fingerprint, unpack_sequence
 from stores.vectors.items import COLUMNS, AddReport, Metric
 from stores.vectors.tables import SCHEMA_VERSION, collection, deletions, items, metadata, vectors
 
@@ -155,14 +161,21 @@ class VectorCatalog:
             return set(_known(connection, ids))
 
     def get(self, item_id: str) -> tuple[Named, bytes, bytes | None] | None:
-        """An item with the bytes of its ``z`` and of its sequence."""
+        """An item with the bytes of its ``z`` and of its sequence.
+
+        Raises:
+            MemoryCorruptError: they are not what was stored.
+        """
         with self.database.read() as connection:
             row = connection.execute(
-                select(items, vectors.c.z, vectors.c.frame)
+                select(items, vectors.c.z, vectors.c.frame, vectors.c.fingerprint)
                 .join(vectors, vectors.c.item_key == items.c.item_key)
                 .where(items.c.id == item_id)
             ).first()
-        return None if row is None else (_named(row), row.z, row.frame)
+        if row is None:
+            return None
+        _check(row, self.database.name)
+        return _named(row), row.z, row.frame
 
     def named(self, keys: Iterable[int]) -> dict[int, Named]:
         """What hits show, by key; what is gone is left out."""
@@ -189,15 +202,21 @@ class VectorCatalog:
         return self.matching({})
 
     def after(self, key: int, limit: int, up_to: int) -> tuple[IntArray, FloatArray]:
-        """The next keys above ``key`` and their vectors (n, d)."""
+        """The next keys above ``key`` and their vectors (n, d).
+
+        Raises:
+            MemoryCorruptError: a vector is not what was stored; an index is never made of damaged ones.
+        """
         query = (
-            select(vectors.c.item_key, vectors.c.z)
+            select(vectors)
             .where(vectors.c.item_key > key, vectors.c.item_key <= up_to)
             .order_by(vectors.c.item_key)
             .limit(limit)
         )
         with self.database.read() as connection:
             rows = connection.execute(query).all()
+        for row in rows:
+            _check(row, self.database.name)
         keys = np.asarray([row.item_key for row in rows], dtype=np.int64)
         return keys, _matrix([row.z for row in rows])
 
@@ -292,6 +311,14 @@ def _named(row: Row[Any]) -> Named:
     shown = {name: value for name in COLUMNS if (value := getattr(row, name))}
     shown.update(json.loads(row.metadata) if row.metadata else {})
     return Named(row.item_key, row.id, shown)
+
+
+def _check(row: Row[Any], where: str) -> None:
+    if fingerprint(row.z, row.frame) != row.fingerprint:
+        raise MemoryCorruptError(
+            f"The vector with the key {row.item_key} in {where} is damaged.",
+            remedy="Restore the database from a copy, or delete the item and import its file again.",
+        )
 
 
 def _matrix(rows: Sequence[bytes]) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,6 +192,27 @@ def test_an_index_of_another_collection_is_not_believed(tmp_path: Path, parts: l
     (tmp_path / "large" / "index").rename(tmp_path / "small" / "index")
     again = VectorCollection.open(tmp_path / "small")
     assert len(again.search(SearchRequest(parts[0].z, k=50))) == 5
+    again.close()
+
+
+@pytest.mark.parametrize("column", ["z", "frame"])
+def test_a_damaged_vector_is_named_and_no_index_is_made_of_it(tmp_path: Path, parts: list[Part], column: str) -> None:
+    made = VectorCollection.create(tmp_path / "vectors")
+    made.add([item(number, part) for number, part in enumerate(parts[:5])])
+    made.close()
+    with sqlite3.connect(tmp_path / "vectors" / "vectors.sqlite") as connection:
+        (data,) = connection.execute(f"SELECT {column} FROM vectors WHERE item_key = 3").fetchone()
+        damaged = data[:9] + bytes([data[9] ^ 1]) + data[10:]
+        connection.execute(f"UPDATE vectors SET {column} = ? WHERE item_key = 3", (damaged,))
+    connection.close()
+    again = VectorCollection.open(tmp_path / "vectors")
+    assert again.get("i1").id == "i1"
+    with pytest.raises(MemoryCorruptError, match="key 3"):
+        again.get("i2")
+    with pytest.raises(MemoryCorruptError, match="key 3"):
+        again.search(SearchRequest(parts[0].z))
+    assert again.delete("i2")
+    assert len(again.search(SearchRequest(parts[0].z))) == 4
     again.close()
 
 
