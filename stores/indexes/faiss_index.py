@@ -37,7 +37,6 @@ class FaissIndex:
         faiss = _faiss()
         self.dimension = dimension
         self.parameters = parameters
-        faiss.omp_set_num_threads(1)  # one thread a query: with two, FAISS spends milliseconds on waking them
         count = 0 if training is None else len(training)
         metric = faiss.METRIC_L2 if parameters.metric == "l2" else faiss.METRIC_INNER_PRODUCT
         self._index: Any = faiss.index_factory(dimension, _recipe(parameters, dimension, count), metric)
@@ -60,7 +59,6 @@ class FaissIndex:
             MemoryCorruptError: FAISS cannot read it, or it is of another kind.
         """
         faiss = _faiss()
-        faiss.omp_set_num_threads(1)
         index = cls.__new__(cls)
         try:
             index._index = faiss.read_index(str(path))
@@ -183,4 +181,7 @@ def _selector(allowed: NDArray[np.bool_]) -> Any:
 def _faiss() -> Any:
     import faiss
 
+    # One thread a query: with two, FAISS spends milliseconds on waking them. OpenMP keeps the number by calling thread,
+    # so it is said again wherever FAISS is called.
+    faiss.omp_set_num_threads(1)
     return faiss  # its stubs lack most of what its SWIG classes have

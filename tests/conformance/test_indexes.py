@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
@@ -108,6 +109,15 @@ def test_a_filter_costs_no_recall(index: AnyIndex, vectors: FloatArray, queries:
         assert allowed[found].all()
         assert len(found) == 10
     assert recall(index, vectors, queries, allowed) >= (1.0 if index.parameters.kind in EXACT else 0.9)
+
+
+def test_a_search_takes_one_thread_whichever_thread_asks(index: AnyIndex, queries: FloatArray) -> None:
+    import faiss
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(faiss.omp_set_num_threads, 2).result()
+        pool.submit(index.search, queries[0], 3).result()
+        assert pool.submit(faiss.omp_get_max_threads).result() == 1
 
 
 def test_fewer_allowed_than_asked_for_are_all_returned(index: AnyIndex, queries: FloatArray) -> None:

@@ -22,7 +22,6 @@ class CoarseScan:
 
     def __init__(self, quantizer: Quantizer, coarse: CodeArray) -> None:
         faiss = _faiss()
-        faiss.omp_set_num_threads(1)  # one thread a query: with two, FAISS spends milliseconds on waking them
         self._axes = OCTET * quantizer.plan.coarse_octets
         plain = faiss.IndexPQ(self._axes, self._axes // 2, 4, faiss.METRIC_INNER_PRODUCT)
         levels = quantizer.coarse_levels()
@@ -43,6 +42,8 @@ class CoarseScan:
             axes: (axes,) the query along the axes of the quantizer.
             count: how many.
         """
+        # One thread a query: with two, FAISS spends milliseconds on waking them. OpenMP keeps the number by thread.
+        _faiss().omp_set_num_threads(1)
         query = np.ascontiguousarray(axes[None, : self._axes], dtype=np.float32)
         _, rows = self._index.search(query, min(count, len(self)))
         found: IntArray = rows[0][rows[0] >= 0]
