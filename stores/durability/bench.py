@@ -15,6 +15,7 @@ from cem_rag_app.errors import StoreError
 from cem_rag_app.evaluation.report import Report
 from stores.durability.flips import FlipReport, run_flips
 from stores.durability.kills import KillReport, run_kills
+from stores.durability.workload import warm_up
 
 Say = Callable[[str], None]
 
@@ -41,6 +42,7 @@ def bench_durability(
     """
     killed, flipped = KillReport(), FlipReport()
     with tempfile.TemporaryDirectory(prefix="cem-rag-durability-", dir=folder) as place:
+        warm_up(Path(place))
         for part in _sharded(jobs, kills, seed, Path(place), run_kills, say):
             killed.add(KillReport(**part))
         for part in _sharded(jobs, flips, seed, Path(place), run_flips, say):

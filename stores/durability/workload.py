@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,6 +51,20 @@ def create(path: Path) -> Memory:
 def reopen(path: Path) -> Memory:
     """Open a memory again."""
     return Memory.open(path, encoders=hashed_encoders, settings=settings())
+
+
+def warm_up(folder: Path) -> None:
+    """Go through a whole life once, so that children find everything imported and compiled when they are forked."""
+    path = folder / "warm"
+    with create(path) as memory:
+        writer = Writer(memory, lambda _: None, random.Random(0))
+        writer.import_messages("warm", 30)
+        writer.import_items("warm")
+        memory.build()
+        writer.turn("warm")
+        memory.check()
+        dict(held(memory))
+    shutil.rmtree(path)
 
 
 def phrase(chance: random.Random) -> str:

@@ -1,26 +1,91 @@
-"""I9: an acknowledged write survives kill -9 at any moment. The full run: python -m tests.integration.killing."""
+"""I9: an acknowledged write survives kill -9, a bad disk and a flipped bit. The full run: cem-rag bench durability."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_nothing_acknowledged_is_lost_in_twenty_kills() -> None:
+def run(program: str, *arguments: str) -> str:
+    """Run a program in a process of its own: one that forks must not have pytest's threads."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.integration.killing", "--kills", "20", "--seed", "20", "--json"],
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
-    outcome = json.loads(done.stdout.splitlines()[-1])
-    assert outcome["kills"] == 20
-    assert outcome["acknowledged"] > 0
-    assert (outcome["lost"], outcome["unopened"], outcome["damaged"], outcome["unrecalled"]) == ([], [], [], [])
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_nothing_acknowledged_is_lost_and_no_flip_is_silent(tmp_path: Path) -> None:
+    arguments = ["bench", "durability", "--kills", "12", "--flips", "24", "--seed", "20", "--json", "--scratch"]
+    report = json.loads(run("from ui.cli import main; main()", *arguments, str(tmp_path)))
+    metrics, details = report["metrics"], report["metrics"]["details"]
+    assert (metrics["kills"], metrics["flips"]) == (12, 24)
+    assert metrics["acknowledged"] > 0
+    assert metrics["lost"] == 0, details["kills"]
+    assert metrics["silent"] == 0, details["flips"]["silent"]
+    assert details["flips"]["unnamed"] == []
+    assert details["flips"]["unchecked"] == []
+    assert sum(metrics["verdicts"].values()) == 24
+
+
+@pytest.mark.slow
+def test_a_full_or_broken_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
+    program = """
+        import dataclasses, json, sys
+        from pathlib import Path
+        from stores.durability.faults import run_faults
+        from stores.durability.workload import warm_up
+        warm_up(Path(sys.argv[1]))
+        print(json.dumps(dataclasses.asdict(run_faults(12, 3, Path(sys.argv[1])))))
+    """
+    report = json.loads(run(program, str(tmp_path)))
+    assert report["faults"] == 12
+    for problem in ("lost", "unopened", "damaged", "unrecalled", "unnamed", "stuck"):
+        assert report[problem] == [], problem
+
+
+def test_an_acknowledgement_before_its_write_is_found_out(tmp_path: Path) -> None:
+    """The harness itself: a writer that lies is caught at the first kill between the lie and the commit."""
+    program = """
+        import random, sys
+        from pathlib import Path
+        from stores.durability import workload
+        from stores.durability.intercept import Order, intercept
+        from stores.durability.kills import Losses, make, verify
+        from stores.durability.processes import live
+        from stores.durability.record import Record
+
+        path, record = Path(sys.argv[1]) / "memory", Record()
+        make(path, record)
+
+        def lie(tell):
+            intercept(lambda step: Order.DIE if step == "log: sync" else Order.GO_ON)
+            with workload.reopen(path) as memory:
+                tell('? preference mood="a lie"')
+                tell("+ preference mood")
+                tell('? record told too early=[]')
+                tell("+ record told too early")
+                memory.remember(workload.Message("user", "x", "never", 1.0), turn_id="t", position=0)
+
+        life = live(lie)
+        assert life.killed, life
+        record.take(life.lines)
+        found = Losses()
+        verify(path, "the lie", record, random.Random(0), found)
+        assert found.total >= 2, found
+        print(len(found.lost))
+    """
+    assert int(run(program, str(tmp_path))) >= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from ui.commands.common import json_option, note, print_report
 @json_option
 def durability(kills: int, flips: int, seed: int, jobs: int, scratch: Path | None, as_json: bool) -> None:
     """Kill writers at named points and flip bits in every file; say what was lost."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes that fork keep no pool of threads
     from stores.durability.bench import bench_durability
 
     say = note if sys.stderr.isatty() else lambda _: None
