@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, String, Table
-from sqlalchemy.types import NullType
+from sqlalchemy.types import UserDefinedType
 
 from cem_rag_app.schema import HitKind
 
 metadata = MetaData()
 
-Stored = NullType
-"""A column without a type: numbers, texts and bytes stay what they are."""
+
+class Stored(UserDefinedType[Any]):
+    """A column without a type: numbers, texts and bytes stay what they are, in one list too."""
+
+    cache_ok = True
+
 
 memory_state = Table(
     "memory_state",
