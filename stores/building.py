@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cem_rag_app.errors import MemoryCorruptError
 from cem_rag_app.settings import PackSettings
 from stores.catalog.chunks import count_chunks
 from stores.catalog.database import Database
@@ -16,9 +14,7 @@ from stores.lexical.index import LexicalIndex
 from stores.live_index import LiveIndex
 from stores.packing import Packing
 from stores.profile import Progress
-from stores.tail import open_terms
-
-_log = logging.getLogger(__name__)
+from stores.sealing import seal_terms
 
 SAVE_EVERY = 20_000
 """Chunks embedded between two saves of a long build: what a kill can cost."""
@@ -78,7 +74,7 @@ class Builder:
         """
         started = time.monotonic()
         packed = self._packing.run(force=force, progress=progress)
-        sealed = self._seal(force=force)
+        sealed = seal_terms(self._lexical, self._frames, limit=self._chunk_limit, force=force)
         embedded = self._index.sync(limit=limit, batch_size=batch_size, save_every=SAVE_EVERY, progress=progress)
         self._index.reshape(index, force=force and self._index.dead > 0)
         self._index.save()
@@ -94,12 +90,3 @@ class Builder:
             index=self._index.kind,
             seconds=time.monotonic() - started,
         )
-
-    def _seal(self, *, force: bool) -> bool:
-        """Seal fresh terms; a damaged sealed part is made again, which opens the frames."""
-        try:
-            return self._lexical.seal(force=force)
-        except MemoryCorruptError as error:
-            _log.warning("%s It is made again.", error)
-        self._lexical.restore(lambda chunk_ids: open_terms(self._frames, chunk_ids, limit=self._chunk_limit))
-        return True

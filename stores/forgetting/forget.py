@@ -24,6 +24,7 @@ from stores.live_index import LiveIndex
 from stores.packing import Packing
 from stores.points import reached
 from stores.profile import Progress
+from stores.sealing import seal_terms
 
 _OURS = frozenset({"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "lock", "packs", "index", "lexical"})
 _log = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ class Forgetter:
         self._start = start
         self._wanted = settings.index
         self._packing = Packing(folder, database, frames, settings.pack)
-        self._eraser = Eraser(frames, prepare, limit=settings.pack.chunk_limit)
+        self._limit = settings.pack.chunk_limit
+        self._eraser = Eraser(frames, prepare, limit=self._limit)
 
     def matching(self, selection: Selection) -> ForgetReport:
         """What a selection means now, and nothing is changed: its messages, documents, chunks and those who move."""
@@ -212,7 +214,7 @@ class Forgetter:
 
         Until then a removed row's terms stand in the full-text table twice, as removed.
         """
-        self._lexical.seal(force=True)
+        seal_terms(self._lexical, self._frames, limit=self._limit, force=True)
         with self._database.write() as connection:
             connection.exec_driver_sql("INSERT INTO lexical (lexical) VALUES ('optimize')")
 

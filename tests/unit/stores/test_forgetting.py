@@ -20,6 +20,7 @@ from cem_rag_app.settings import Settings
 from cem_rag_app.zpkg.dictionary import general_dictionary
 from stores.files import writer_lock
 from stores.forgetting.traces import pieces_of
+from stores.lexical.segment import Segment
 from stores.memory import Memory, MemoryProfile, Selection
 from tests.fakes.encoders import fake_encoders
 from tests.leftovers import leftovers
@@ -210,6 +211,52 @@ def test_what_was_just_said_stays_quick_to_forget_after_forgetting(make_memory: 
         kept = memory.remember(said("user", SECRET, 1e6), turn_id="t", position=place)
         report = memory.forget(Selection(messages=((kept.message_id, kept.message_id),)))
         assert (report.messages, report.packs_rewritten) == (1, False)
+    assert leftovers(memory.path, [SECRET], WORDS) == []
+
+
+def test_sealed_terms_are_sealed_anew_without_its_words(make_memory: MakeMemory) -> None:
+    memory = make_memory(pack=SMALL)
+    memory.import_messages(with_secret())
+    memory.build()
+    assert _sealed(memory, "zyxquorv")
+    number = find_message(memory, SECRET).message_id
+    memory.forget(Selection(messages=((number, number),)))
+    assert not _sealed(memory, "zyxquorv")
+    assert _sealed(memory, "什么")
+
+
+def test_damaged_sealed_terms_are_made_again_without_its_words(make_memory: MakeMemory) -> None:
+    memory = make_memory(pack=SMALL)
+    memory.import_messages(with_secret())
+    memory.build()
+    memory.close()
+    (segment,) = (memory.path / "lexical").iterdir()
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    segment.write_bytes(content)
+    again = make_memory(pack=SMALL)
+    number = find_message(again, SECRET).message_id
+    again.forget(Selection(messages=((number, number),)))
+    assert not _sealed(again, "zyxquorv")
+    assert again.check().ok
+
+
+def _sealed(memory: Memory, word: str) -> bool:
+    return any(Segment(path).find(word) is not None for path in (memory.path / "lexical").iterdir())
+
+
+def test_codes_are_written_anew_without_it(make_memory: MakeMemory) -> None:
+    memory = make_memory(kind="documents", pack={"level": 1, "own_dictionary_from": 10_000})
+    memory.import_items([MemoryItem(f"d{n}", f"Plate {n} in a flow of type {n % 7}.") for n in range(1_100)])
+    memory.build()
+    assert memory.index.kind == "codes"
+    memory.import_items([MemoryItem("late", SECRET)])
+    assert memory.recall(Query("zyxquorv", k=1))[0].item_id == "late"
+    memory.index.save()
+    assert memory.status()["index"]["vectors"] == 1_101
+    assert not memory.forget(Selection(items=("late",))).packs_rewritten
+    assert memory.status()["index"]["vectors"] == 1_100
+    assert memory.recall(Query("Plate 77 in a flow", k=1))[0].item_id == "d77"
     assert leftovers(memory.path, [SECRET], WORDS) == []
 
 
