@@ -21,14 +21,22 @@ from stores.indexes.faiss_index import TRAIN_FROM, FaissIndex
 from stores.indexes.files import SavedIndex, load_index, save_index
 from stores.vectors.catalog import VectorCatalog
 
-GRAPH_UP_TO = 200_000
-"""Vectors up to which ``auto`` takes a graph: beyond, building it takes hours and its vectors most of the memory."""
-
+_NPROBE = 64
 _ENCODER = "z"
 _PIECE = 4_096
 _MASKS_KEPT = 16
 _TRAIN_AT_MOST = 160_000
 _log = logging.getLogger(__name__)
+
+
+def parameters_for(count: int) -> IndexParameters:
+    """How so many vectors are searched unless it is told: exactly while that is quick, then by cells.
+
+    Cells found as much as a graph in less time (docs/vector-ablation.md), and are made in a fraction of it.
+    """
+    if count <= FLAT_UP_TO:
+        return IndexParameters("flat")
+    return IndexParameters("ivf", nlist=int(4 * math.sqrt(count)), nprobe=_NPROBE)
 
 
 class LiveVectors:
@@ -201,22 +209,18 @@ class LiveVectors:
         return saved
 
     def _outgrown(self, state: SavedIndex) -> bool:
-        """Whether the size asks for another kind, or more than a third of the positions are dead."""
+        """Whether the size asks for cells, or twice as many, or more than a third of the positions are dead."""
         live = int(state.live.sum())
-        kind = self._parameters(live).kind
-        smaller = _ORDER.index(kind) > _ORDER.index(state.index.parameters.kind)
-        return smaller or (len(state.live) - live) * 3 > len(state.live)
+        wanted, now = self._parameters(live), state.index.parameters
+        grown = wanted.kind != "flat" and (now.kind == "flat" or wanted.nlist > 2 * now.nlist > 0)
+        return grown or (len(state.live) - live) * 3 > len(state.live)
 
     def _parameters(self, count: int) -> IndexParameters:
         if self._wanted is not None:
             learned = self._wanted.kind not in ("flat", "hnsw")
             chosen = IndexParameters("flat") if learned and count < TRAIN_FROM else self._wanted
-        elif count <= FLAT_UP_TO:
-            chosen = IndexParameters("flat")
-        elif count <= GRAPH_UP_TO:
-            chosen = IndexParameters("hnsw")
         else:
-            chosen = IndexParameters("ivfpq", nlist=int(4 * math.sqrt(count)))
+            chosen = parameters_for(count)
         return replace(chosen, metric=self._metric)
 
     def _training(self, keys: IntArray, parameters: IndexParameters) -> FloatArray | None:
@@ -226,6 +230,3 @@ class LiveVectors:
         if len(keys) > _TRAIN_AT_MOST:
             some = np.sort(np.random.default_rng(0).choice(keys, _TRAIN_AT_MOST, replace=False))
         return self._catalog.vectors_of(some.tolist())
-
-
-_ORDER = ("flat", "hnsw", "ivf", "ivfpq", "rabitq")

@@ -24,6 +24,7 @@ from stores.fusion import borda, min_max_weighted, reciprocal_ranks
 from stores.indexes.base import IndexParameters
 from stores.vectors.frames import pack_sequence, unpack_sequence
 from stores.vectors.items import FusionSettings, SearchRequest, VectorItem
+from stores.vectors.live import parameters_for
 from stores.vectors.service import VectorCollection
 
 
@@ -214,6 +215,27 @@ def test_a_damaged_vector_is_named_and_no_index_is_made_of_it(tmp_path: Path, pa
     assert again.delete("i2")
     assert len(again.search(SearchRequest(parts[0].z))) == 4
     again.close()
+
+
+def test_without_a_wish_the_size_decides_how_vectors_are_searched() -> None:
+    assert parameters_for(10_000).kind == "flat"
+    assert (parameters_for(10_001).kind, parameters_for(1_000_000).nlist) == ("ivf", 4_000)
+
+
+@pytest.mark.slow
+def test_a_collection_that_outgrows_exact_search_gets_cells_and_then_more_of_them(tmp_path: Path) -> None:
+    draw = np.random.default_rng(3)
+    rows = draw.standard_normal((42_000, 4)).astype(np.float32)
+    made = VectorCollection.create(tmp_path / "growing")
+    kinds = []
+    for start, end in ((0, 10_000), (10_000, 10_500), (10_500, 42_000)):
+        made.add([VectorItem(str(number), rows[number]) for number in range(start, end)])
+        assert made.search(SearchRequest(rows[end - 1], k=1))[0].id == str(end - 1)
+        index = made.stats()["index"]
+        kinds.append((index["kind"], index["nlist"]))
+    assert kinds == [("flat", 0), ("ivf", 409), ("ivf", 819)]
+    assert made.search(SearchRequest(rows[5], k=1))[0].id == "5"
+    made.close()
 
 
 def test_a_mostly_deleted_index_is_written_anew(collection: VectorCollection, parts: list[Part]) -> None:
