@@ -45,6 +45,8 @@ _ANSWERS_KEPT = 32 << 20
 """Bytes."""
 _UNEXPECTED = (ValueError, TypeError, LookupError, ArithmeticError, InvalidRequestError)
 """What code that reads rows may run into when a row holds what was never written."""
+_DAMAGE_SIGNS = ("fts5", "no such", "malformed", "Could not decode", "invalid fts")
+"""In messages of errors without a code of their own: our statements name only what every catalog has."""
 _CODE_MASK = 0xFF  # SQLite's extended result codes carry the primary code in the low byte
 
 
@@ -226,7 +228,8 @@ def _translate(error: BaseException | None, path: Path) -> CemRagError | None:
         return MemoryBusyError(
             f"Another process has been writing to {path} for {_BUSY_SECONDS:.0f} seconds.", remedy="Try again."
         )
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    shapeless = code in (0, sqlite3.SQLITE_ERROR) and any(sign in str(error) for sign in _DAMAGE_SIGNS)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or shapeless:
         return MemoryCorruptError(
             f"{path} is damaged ({error}).", remedy="Run `cem-rag check`, and restore the file from a copy."
         )
