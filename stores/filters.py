@@ -133,9 +133,14 @@ class _Reader:
         if depth > _DEEPEST:
             raise FilterError(f"Filters are nested more than {_DEEPEST} deep.")
         found: Ranges | None = None
+        if "since" in filters or "until" in filters:
+            found = self._times(
+                _number("since", filters.get("since", -math.inf)), _number("until", filters.get("until", math.inf))
+            )
         for key, value in filters.items():
-            one = self._entry(key, value, depth)
-            found = one if found is None else found & one
+            if key not in ("since", "until"):
+                one = self._entry(key, value, depth)
+                found = one if found is None else found & one
         return self._all() if found is None else found
 
     def _entry(self, key: Any, value: Any, depth: int) -> Ranges:
@@ -154,13 +159,17 @@ class _Reader:
             return found
         if key.startswith("$"):
             raise FilterError(f"There is no filter {key!r}.", remedy="Use $and, $or, $not or a key of the metadata.")
-        if key in _BOUNDS:
-            return _BOUNDS[key](self, _number(key, value))
+        if key == "before_message_id":
+            return self._before_message(_number(key, value))
         operators = value if isinstance(value, Mapping) else {"$in": _values(key, value)}
-        found = self._all()
+        between = self._between(key, operators)
+        if between is not None:
+            return between
+        found = None
         for operator, operand in operators.items():
-            found = found & self._operator(key, operator, operand)
-        return found
+            one = self._operator(key, operator, operand)
+            found = one if found is None else found & one
+        return self._all() if found is None else found
 
     def _operator(self, key: str, operator: Any, operand: Any) -> Ranges:
         if operator in ("$eq", "$ne"):
@@ -209,6 +218,23 @@ class _Reader:
         return found | self._unlisted(
             key, lambda value: isinstance(value, str) and len(value) > LONGEST_LISTED and compare(value, operand)
         )
+
+    def _between(self, key: str, operators: Mapping[Any, Any]) -> Ranges | None:
+        """The chunks between two numbers, looked up at once where no document has a list; None for anything else.
+
+        Of a list, one element may fit one bound and another element the other.
+        """
+        operands = list(operators.values())
+        numbers = all(
+            isinstance(one, (int, float)) and not isinstance(one, bool) and not _is_nan(one) for one in operands
+        )
+        if key in _RESERVED or len(operands) < 2 or not numbers or not operators.keys() <= _RANGES.keys():
+            return None
+        name = metadata_name(key)
+        if self._equal(name, [UNLISTED]):
+            return None
+        condition = " ".join(f"AND f.value {_RANGES[operator]} ?" for operator in operators)
+        return self._runs(name, f"{condition} AND f.value < ''", [listed_form(one) for one in operands])
 
     def _equal(self, name: str, values: list[Any]) -> Ranges:
         found = Ranges.of_rows([])
@@ -265,19 +291,18 @@ class _Reader:
                 )
         return Ranges.of_rows(rows)
 
-    def before_message(self, bound: float) -> Ranges:
+    def _before_message(self, bound: float) -> Ranges:
         later = chunks_from_message(self._connection, math.ceil(max(-(2.0**62), min(2.0**62, bound))))
         return self._all() - Ranges.of_rows((chunk_id, 1) for chunk_id in later)
 
-    def since(self, bound: float) -> Ranges:
-        day = day_of(bound)
-        edge = Ranges.of_rows(self._cursor.execute(f"{_AT_TIMES} >= ?", (DAY, day, bound)).fetchall())
-        return edge | self._runs(DAY, "AND f.value > ?", (day,))
-
-    def until(self, bound: float) -> Ranges:
-        day = day_of(bound)
-        edge = Ranges.of_rows(self._cursor.execute(f"{_AT_TIMES} <= ?", (DAY, day, bound)).fetchall())
-        return edge | self._runs(DAY, "AND f.value < ?", (day,))
+    def _times(self, since: float, until: float) -> Ranges:
+        """Whole days are listed; of the first and the last one each chunk's own time is compared."""
+        first, last = day_of(since), day_of(until)
+        found = self._runs(DAY, "AND f.value > ? AND f.value < ?", (first, last))
+        for day in {first, last}:
+            rows = self._cursor.execute(f"{_AT_TIMES} BETWEEN ? AND ?", (DAY, day, since, until))
+            found = found | Ranges.of_rows(rows.fetchall())
+        return found
 
 
 def _is_nan(value: object) -> bool:
@@ -316,9 +341,4 @@ _RESERVED: dict[str, Callable[[_Reader, list[_Scalar]], Ranges]] = {
     "source": _Reader.source,
     "conversation": _Reader.conversation,
     "item_id": _Reader.item_id,
-}
-_BOUNDS: dict[str, Callable[[_Reader, float], Ranges]] = {
-    "before_message_id": _Reader.before_message,
-    "since": _Reader.since,
-    "until": _Reader.until,
 }
