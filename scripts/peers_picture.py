@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _HEAD = (
-    "| store | disk / text | recall@10 | p50 ms | p95 ms | 1 % filter: default | tuned | .1 % filter: default | tuned "
-    "| open ms | memory MB | build s | syncs a write |"
+    "| store | disk / text | recall@10 | p50 ms | p95 ms | CPU ms | 1 % filter: default | tuned "
+    "| .1 % filter: default | tuned | open ms | memory MB | build s | syncs a write |"
 )
 
 
@@ -54,6 +54,7 @@ def table(results: Sequence[dict[str, Any]], target: float) -> str:
             f"{row['recall']:.3f}" + ("" if row["reached"] else " (its best)"),
             f"{row['p50_ms']:.2f}",
             f"{row['p95_ms']:.2f}",
+            f"{row['cpu_ms']:.2f}",
         ]
         for scope in ("percent", "permille"):
             for mode in ("default", "tuned"):

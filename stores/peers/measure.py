@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ class Timed:
 
     p50_ms: float
     p95_ms: float
+    cpu_ms: float
+    """Mean processor time a query, all threads and servers: what other jobs on the machine hardly change."""
     answers: list[list[bytes]]
     """Digests of the texts, query by query."""
 
@@ -37,7 +40,7 @@ def measure_search(
     Returns:
         ``open_ms`` (opened and a first query answered), ``rss_mb`` (this process and the store's servers after all
         queries, before anything of the measuring is loaded), ``rss_library_mb`` (this process with the store's packages
-        imported, before opening), ``curve`` and ``filters``: lists of settings with ``p50_ms``, ``p95_ms``, ``recall``.
+        imported, before opening), ``curve`` and ``filters``: lists of settings, timed.
     """
     for module in peer.modules:
         importlib.import_module(module)
@@ -72,9 +75,11 @@ def timed(peer: Peer, workload: Workload, setting: Setting, scope: str, k: int, 
     for number in range(min(WARM, len(workload.queries))):
         peer.search(workload.queries[number], k, setting, workload.only(number, scope))
     best: list[float] = []
+    cpu = float("inf")
     answers: list[list[bytes]] = []
     for turn in range(rounds):
         spent: list[float] = []
+        busy = cpu_seconds(peer)
         for number, query in enumerate(workload.queries):
             only = workload.only(number, scope)
             started = time.perf_counter()
@@ -82,11 +87,21 @@ def timed(peer: Peer, workload: Workload, setting: Setting, scope: str, k: int, 
             spent.append(time.perf_counter() - started)
             if turn == 0:
                 answers.append([digest(text) for text in texts])
+        cpu = min(cpu, (cpu_seconds(peer) - busy) / len(workload.queries))
         if not best or statistics.median(spent) < statistics.median(best):
             best = spent
         if sum(spent) > SPEND_SECONDS:
             break
-    return Timed(statistics.median(best) * 1e3, percentile(best, 0.95) * 1e3, answers)
+    return Timed(statistics.median(best) * 1e3, percentile(best, 0.95) * 1e3, cpu * 1e3, answers)
+
+
+def cpu_seconds(peer: Peer) -> float:
+    """Processor time spent so far by this process and the store's servers."""
+    ticks = 0
+    for server in peer.servers():
+        fields = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -107,4 +122,9 @@ def resident_mb(process: int | None = None, *, shared: bool = True) -> float:
 
 
 def _figures(timing: Timed, recall: float) -> dict[str, float]:
-    return {"p50_ms": round(timing.p50_ms, 3), "p95_ms": round(timing.p95_ms, 3), "recall": round(recall, 4)}
+    return {
+        "p50_ms": round(timing.p50_ms, 3),
+        "p95_ms": round(timing.p95_ms, 3),
+        "cpu_ms": round(timing.cpu_ms, 3),
+        "recall": round(recall, 4),
+    }

@@ -14,7 +14,7 @@ from scripts.peers_picture import main, read_results, table
 
 
 def result(peer: str, build: str, ratio: float, recall: float) -> dict[str, Any]:
-    point = {"setting": {"ef": 64}, "p50_ms": 0.5, "p95_ms": 0.9, "recall": recall}
+    point = {"setting": {"ef": 64}, "p50_ms": 0.5, "p95_ms": 0.9, "cpu_ms": 0.4, "recall": recall}
     filters = [{"scope": s, "mode": m, **point} for s in ("percent", "permille") for m in ("default", "tuned")]
     return {
         "peer": peer, "build": build, "bytes": int(1000 * ratio), "text_bytes": 1000, "build_s": 9.0,

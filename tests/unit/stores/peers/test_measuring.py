@@ -90,11 +90,11 @@ def test_a_store_is_opened_once_searched_with_every_setting_and_closed(workload:
     assert found["rss_mb"] > 10
 
 
-def test_the_row_is_the_fastest_setting_that_reaches_the_target() -> None:
+def test_the_row_is_the_cheapest_setting_that_reaches_the_target() -> None:
     curve = [
-        {"setting": {"ef": 1}, "p50_ms": 1.0, "p95_ms": 1.0, "recall": 0.9},
-        {"setting": {"ef": 2}, "p50_ms": 3.0, "p95_ms": 3.0, "recall": 0.97},
-        {"setting": {"ef": 3}, "p50_ms": 2.0, "p95_ms": 2.0, "recall": 0.98},
+        {"setting": {"ef": 1}, "p50_ms": 1.0, "p95_ms": 1.0, "cpu_ms": 1.0, "recall": 0.9},
+        {"setting": {"ef": 2}, "p50_ms": 3.0, "p95_ms": 3.0, "cpu_ms": 2.0, "recall": 0.97},
+        {"setting": {"ef": 3}, "p50_ms": 2.0, "p95_ms": 2.0, "cpu_ms": 1.0, "recall": 0.98},
     ]
     assert at_target({"curve": curve}, 0.97) == {**curve[2], "reached": True}
     assert at_target({"curve": curve}, 0.99) == {**curve[2], "reached": False}
@@ -107,7 +107,7 @@ def test_a_percentile_is_one_of_the_values_and_no_share_is_above_the_largest(val
 
 
 def test_reports_have_the_kept_keys_and_failures_say_why() -> None:
-    point = {"setting": {}, "p50_ms": 1.0, "p95_ms": 2.0, "recall": 0.99}
+    point = {"setting": {}, "p50_ms": 1.0, "p95_ms": 2.0, "cpu_ms": 1.0, "recall": 0.99}
     filters = [{"scope": s, "mode": m, **point} for s in SCOPES[1:] for m in ("default", "tuned")]
     result = {
         "peer": "cem-rag", "build": "default", "bytes": 50, "text_bytes": 100, "build_s": 1.0, "curve": [point],
