@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from cem_rag_app.errors import DiskFullError
+from cem_rag_app.errors import DiskFullError, StoreError
 
+_BROKEN = frozenset({errno.EIO, errno.EROFS})
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -50,10 +51,21 @@ def sync_folder(folder: Path) -> None:
 def full_disk_named(
     path: Path, safe: str = "no half-written file is left", remedy: str = "Free some space and try again."
 ) -> Iterator[None]:
-    """Raise a full disk as :class:`DiskFullError` that says what is ``safe``; other errors as they are."""
+    """Raise a full disk as :class:`DiskFullError`, a broken one as :class:`StoreError`; other errors as they are.
+
+    Args:
+        path: what is being written.
+        safe: what the message says is safe.
+        remedy: what to do about a full disk.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise DiskFullError(f"No space left while writing {path}; {safe}.", remedy=remedy) from error
+        if error.errno in _BROKEN:
+            raise StoreError(
+                f"{error.filename or path} cannot be read or written ({error.strerror}); {safe}.",
+                remedy="Look at the disk and how it is mounted, then run the command again.",
+            ) from error
         raise

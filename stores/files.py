@@ -45,7 +45,7 @@ def folder_bytes(folder: Path) -> int:
 
 @contextlib.contextmanager
 def named_disk_errors(path: Path) -> Iterator[None]:
-    """A full disk is named as what it is, with the file that did not fit."""
+    """A full or broken disk is named as what it is, with the file that was being written."""
     safe = "everything acknowledged before is safe"
     with full_disk_named(path, safe, "Free some space and run the command again: it continues where it stopped."):
         yield
@@ -71,4 +71,5 @@ def writer_lock(memory: Path) -> Iterator[None]:
                 f"Another import, build or compaction is writing to {memory}.",
                 remedy="Wait until it has finished, then run the command again.",
             ) from error
-        yield
+        with named_disk_errors(memory):
+            yield
