@@ -58,6 +58,8 @@ def document_key(api: FastAPI) -> None:
         for path, operations in described["paths"].items():
             for operation in operations.values():
                 operation["security"] = [] if path in OPEN else [{name: []} for name in SCHEMES]
+                if path not in OPEN:
+                    operation["responses"]["401"] = {**operation["responses"]["500"], "description": "Send the key."}
         return described
 
     api.openapi = openapi  # type: ignore[method-assign] # FastAPI's own way to change it

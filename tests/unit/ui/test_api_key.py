@@ -95,6 +95,7 @@ def test_the_description_names_the_key_where_it_is_asked_for():
     described = app.openapi()
     assert set(described["components"]["securitySchemes"]) == {"Bearer", "ApiKey"}
     assert described["paths"]["/search"]["post"]["security"] == [{"Bearer": []}, {"ApiKey": []}]
+    assert "401" in described["paths"]["/search"]["post"]["responses"]
     assert described["paths"]["/healthz"]["get"]["security"] == []
 
 

@@ -29,7 +29,8 @@ def problems(key=None, *, examples):
     config = SchemathesisConfig.from_dict(
         {
             "seed": 1,
-            "headers": {"Host": "127.0.0.1", **({} if key is None else {"X-API-Key": key})},
+            "headers": {"Host": "127.0.0.1"},
+            **({} if key is None else {"auth": {"openapi": {"ApiKey": {"api_key": key}}}}),
             "generation": {"max-examples": examples, "deterministic": True, "no-shrink": True},
         }
     )
