@@ -165,11 +165,11 @@ class _Reader:
         between = self._between(key, operators)
         if between is not None:
             return between
-        found = None
+        met: Ranges | None = None
         for operator, operand in operators.items():
             one = self._operator(key, operator, operand)
-            found = one if found is None else found & one
-        return self._all() if found is None else found
+            met = one if met is None else met & one
+        return self._all() if met is None else met
 
     def _operator(self, key: str, operator: Any, operand: Any) -> Ranges:
         if operator in ("$eq", "$ne"):
