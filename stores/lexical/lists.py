@@ -60,13 +60,26 @@ def read_block(
     """
     total, position = read_gamma(data, position)
     total += count - 1
-    last = start + count - 1
-    chunks[last] = highest
+    chunks[start + count - 1] = highest
     position = read_ascending(data, position, chunks, start, count - last_known, lowest, highest - last_known, stack)
-    # Running sums of the counts ascend too; where every count is one, they cost nothing.
+    return read_counts(data, position, counts, start, count, total, stack)
+
+
+@njit(cache=True, nogil=True)
+def read_counts(
+    data: Bytes,
+    position: Integer,
+    counts: Integers,
+    start: Integer,
+    count: Integer,
+    total: Integer,
+    stack: Integers,
+) -> Integer:
+    """Read the counts of a block, which are ``total`` together; returns the position after them."""
+    # Running sums ascend too; where every count is one, they cost nothing.
     position = read_ascending(data, position, counts, start, count - 1, 1, total - 1, stack)
-    counts[last] = total
-    for i in range(last, start, -1):
+    counts[start + count - 1] = total
+    for i in range(start + count - 1, start, -1):
         counts[i] -= counts[i - 1]
     return position
 

@@ -13,9 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from stores.lexical.bits import STACK_ROWS, Bytes, Integer, Integers, read_bits, read_gamma, read_rice
+from stores.lexical.bits import STACK_ROWS, Bytes, Integer, Integers, read_ascending, read_bits, read_gamma, read_rice
 from stores.lexical.lengths import LENGTHS
-from stores.lexical.lists import BLOCK, HIGHEST_IMPACT, TABLE_WIDTH_BITS, block_size, gap_width, read_block, read_list
+from stores.lexical.lists import BLOCK, HIGHEST_IMPACT, TABLE_WIDTH_BITS, block_size, gap_width, read_counts, read_list
 
 K1 = 1.2
 B = 0.75
@@ -246,11 +246,32 @@ def _look_up(
         bits, table = read_rice(data, table, bits_low)
         last = lowest + size - 1 + gap
         if found[at] <= last:
-            read_block(data, position, chunks, counts, 0, size, lowest, last, 1, stack)
-            at = _add(data, chunks, counts, size, weight, norms, lengths_at, found, scores, at)
+            total, inside = read_gamma(data, position)
+            chunks[size - 1] = last
+            inside = read_ascending(data, inside, chunks, 0, size - 1, lowest, last - 1, stack)
+            if _shared(chunks, size, found, at):
+                read_counts(data, inside, counts, 0, size, total + size - 1, stack)
+                at = _add(data, chunks, counts, size, weight, norms, lengths_at, found, scores, at)
+            else:
+                while at < found.size and found[at] <= last:
+                    at += 1
         position += bits
         lowest = last + 1
         done += size
+
+
+@njit(cache=True, nogil=True)
+def _shared(chunks: Integers, size: Integer, found: Integers, at: Integer) -> Any:
+    """Whether a block holds any of the chunks found, from the one ``at`` on."""
+    i = 0
+    while at < found.size and i < size:
+        if chunks[i] == found[at]:
+            return True
+        if chunks[i] < found[at]:
+            i += 1
+        else:
+            at += 1
+    return False
 
 
 @njit(cache=True, nogil=True)
