@@ -13,51 +13,66 @@ from typing import Any
 
 from cem_rag_app.errors import StoreError
 from cem_rag_app.evaluation.report import Report
+from stores.durability.faults import FaultReport, run_faults
 from stores.durability.flips import FlipReport, run_flips
 from stores.durability.kills import KillReport, run_kills
 from stores.durability.workload import warm_up
 
 Say = Callable[[str], None]
+_AnyReport = KillReport | FlipReport | FaultReport
 
 
 def bench_durability(
-    *, kills: int, flips: int, seed: int = 0, jobs: int = 1, folder: Path | None = None, say: Say = lambda _: None
+    *,
+    kills: int,
+    flips: int,
+    faults: int = 0,
+    seed: int = 0,
+    jobs: int = 1,
+    folder: Path | None = None,
+    say: Say = lambda _: None,
 ) -> Report:
-    """Kill writers and flip bits.
+    """Kill writers, flip bits, and let the disk be full or broken.
 
     Args:
         kills: writers killed.
         flips: bits flipped.
+        faults: steps that fail for want of space or with an I/O error.
         seed: of everything chosen; the same seed chooses the same points and places.
         jobs: processes at once.
         folder: where the memories are made; None is the system's folder for temporary files.
         say: called with a line a death or flip.
 
     Returns:
-        ``metrics``: ``kills``, ``lost`` (acknowledged things gone, changed or invented, memories that do not open, are
-        damaged or do not recall), ``flips``, ``silent`` (flips neither detected nor harmless), and ``details``.
+        ``metrics``: ``kills``, ``lost`` (after kills and faults: acknowledged things gone, changed or invented,
+        memories that do not open, are damaged or do not recall), ``flips``, ``silent`` (flips neither detected nor
+        harmless), ``faults``, ``unnamed`` (errors that are not this project's) and ``details``.
 
     Raises:
         StoreError: a writer failed by itself, so that nothing was proved.
     """
-    killed, flipped = KillReport(), FlipReport()
+    killed, flipped, failed = KillReport(), FlipReport(), FaultReport()
     with tempfile.TemporaryDirectory(prefix="cem-rag-durability-", dir=folder) as place:
         warm_up(Path(place))
         for part in _sharded(jobs, kills, seed, Path(place), run_kills, say):
             killed.add(KillReport(**part))
         for part in _sharded(jobs, flips, seed, Path(place), run_flips, say):
             flipped.add(FlipReport(**part))
+        for part in _sharded(jobs, faults, seed, Path(place), run_faults, say):
+            failed.add(FaultReport(**part))
     return Report(
         metrics={
             "kills": killed.kills,
-            "lost": killed.total,
+            "lost": killed.total + failed.total,
             "flips": flipped.flips,
             "silent": len(flipped.silent),
+            "faults": failed.faults,
+            "unnamed": len(flipped.unnamed) + len(failed.unnamed),
             "acknowledged": killed.acknowledged,
             "verdicts": flipped.verdicts,
-            "details": {"kills": asdict(killed), "flips": asdict(flipped)},
+            "details": {"kills": asdict(killed), "flips": asdict(flipped), "faults": asdict(failed)},
         },
-        settings={"kills": kills, "flips": flips, "seed": seed, "jobs": jobs},
+        settings={"kills": kills, "flips": flips, "faults": faults, "seed": seed, "jobs": jobs},
     )
 
 
@@ -66,7 +81,7 @@ def _sharded(
     count: int,
     seed: int,
     folder: Path,
-    run: Callable[[int, int, Path, Say], KillReport | FlipReport],
+    run: Callable[[int, int, Path, Say], _AnyReport],
     say: Say,
 ) -> list[dict[str, Any]]:
     """Share ``count`` among forked processes, each with a folder and a seed of its own; their reports as mappings.
@@ -97,7 +112,7 @@ def _sharded(
     return reports
 
 
-def _shard(run: Callable[[], KillReport | FlipReport], result: Path) -> None:
+def _shard(run: Callable[[], _AnyReport], result: Path) -> None:
     """A shard's whole life; it ends here, whatever happens."""
     try:
         try:

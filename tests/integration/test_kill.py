@@ -28,33 +28,19 @@ def run(program: str, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_nothing_acknowledged_is_lost_and_no_flip_is_silent(tmp_path: Path) -> None:
-    arguments = ["bench", "durability", "--kills", "12", "--flips", "24", "--seed", "20", "--json", "--scratch"]
+def test_kills_flips_and_a_bad_disk_lose_nothing_acknowledged_and_nothing_silently(tmp_path: Path) -> None:
+    counts = ["--kills", "12", "--flips", "24", "--faults", "12", "--seed", "20"]
+    arguments = ["bench", "durability", *counts, "--json", "--scratch"]
     report = json.loads(run("from ui.cli import main; main()", *arguments, str(tmp_path)))
     metrics, details = report["metrics"], report["metrics"]["details"]
-    assert (metrics["kills"], metrics["flips"]) == (12, 24)
+    assert (metrics["kills"], metrics["flips"], metrics["faults"]) == (12, 24, 12)
     assert metrics["acknowledged"] > 0
-    assert metrics["lost"] == 0, details["kills"]
+    assert metrics["lost"] == 0, details
     assert metrics["silent"] == 0, details["flips"]["silent"]
-    assert details["flips"]["unnamed"] == []
+    assert metrics["unnamed"] == 0, details
     assert details["flips"]["unchecked"] == []
+    assert details["faults"]["stuck"] == []
     assert sum(metrics["verdicts"].values()) == 24
-
-
-@pytest.mark.slow
-def test_a_full_or_broken_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
-    program = """
-        import dataclasses, json, sys
-        from pathlib import Path
-        from stores.durability.faults import run_faults
-        from stores.durability.workload import warm_up
-        warm_up(Path(sys.argv[1]))
-        print(json.dumps(dataclasses.asdict(run_faults(12, 3, Path(sys.argv[1])))))
-    """
-    report = json.loads(run(program, str(tmp_path)))
-    assert report["faults"] == 12
-    for problem in ("lost", "unopened", "damaged", "unrecalled", "unnamed", "stuck"):
-        assert report[problem] == [], problem
 
 
 def test_an_acknowledgement_before_its_write_is_found_out(tmp_path: Path) -> None:
