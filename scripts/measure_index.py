@@ -37,6 +37,7 @@ Search = Callable[[FloatArray], IntArray]
 @click.option("--code-bytes", "sizes", multiple=True, type=int, default=(64, 96, 128, 160, 192, 224), show_default=True)
 @click.option("--refine", "refines", multiple=True, type=int, default=(0, 4, 8, 16, 24), show_default=True)
 @click.option("--kind", "kinds", multiple=True, default=("flat", "ivf", "rabitq", "ivfpq", "hnsw"), show_default=True)
+@click.option("--picture", type=click.Path(path_type=Path), help="Draw recall against bytes a vector (.png).")
 @click.option("--filters/--no-filters", default=True, show_default=True, help="Also under filters of 1 % and 0.1 %.")
 def main(
     memory_folder: Path,
@@ -46,6 +47,7 @@ def main(
     sizes: tuple[int, ...],
     refines: tuple[int, ...],
     kinds: tuple[str, ...],
+    picture: Path | None,
     filters: bool,
 ) -> None:
     """Print a Markdown table for the memory in MEMORY_FOLDER and questions in QUERIES_FILE (BEIR's queries.jsonl)."""
@@ -65,6 +67,8 @@ def main(
             bench.run(IndexParameters("codes", code_bytes=size), refines)
         for kind in kinds:
             bench.run(IndexParameters(kind), (0,))  # type: ignore[arg-type]
+    if picture is not None:
+        _draw(bench.points, picture)
 
 
 _HEAD = (
@@ -84,6 +88,8 @@ class _Bench:
         masks = [draw.random(len(exact)) < share for share in (0.01, 0.001)] if filters else []
         self._masks = [None, *masks]
         self._truths = [self._truth(mask) for mask in self._masks]
+        self.points: list[tuple[str, int, float, float]] = []
+        """Kind, candidates refined, bytes a vector, recall."""
 
     def run(self, parameters: IndexParameters, refines: tuple[int, ...]) -> None:
         """Build one index and print a row for each number of refined candidates."""
@@ -98,6 +104,7 @@ class _Bench:
         name = f"codes, {parameters.code_bytes} bytes" if parameters.kind == "codes" else parameters.kind
         for refine in refines:
             cells = list(self._cells(index, refine))
+            self.points.append((parameters.kind, refine, size, float(cells[0].split()[0])))
             click.echo(f"| {name} | {refine} | {size:.1f} | {' | '.join(cells)} |")
 
     def _cells(self, index: AnyIndex, refine: int) -> Iterator[str]:
@@ -128,6 +135,31 @@ class _Bench:
         rows = np.arange(len(self._exact)) if mask is None else np.flatnonzero(mask)
         chosen = self._exact[rows]
         return [rows[np.argsort(-(chosen @ query), kind="stable")[:K]] for query in self._queries]
+
+
+def _draw(points: list[tuple[str, int, float, float]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    for refine in sorted({refine for kind, refine, _, _ in points if kind == "codes"}):
+        line = [(size, recall) for kind, count, size, recall in points if (kind, count) == ("codes", refine)]
+        label = f"codes, {refine} candidates refined" if refine else "codes alone"
+        axes.plot(*zip(*line, strict=True), marker="o", label=label)
+    for kind, _, size, recall in points:
+        if kind != "codes":
+            axes.plot(size, recall, marker="s", color="0.4")
+            axes.annotate(kind, (size, recall), xytext=(4, -12), textcoords="offset points", color="0.3")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([64, 128, 256, 512, 1024, 2048], labels=["64", "128", "256", "512", "1,024", "2,048"])
+    axes.set_xlabel("bytes a vector")
+    axes.set_ylabel("recall@10 against exact search")
+    axes.axhline(0.97, color="0.7", linewidth=0.8, linestyle="--")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150)
 
 
 def _exact_vectors(memory: Memory, embedder: Embedder, kept: Path | None) -> FloatArray:
