@@ -10,7 +10,7 @@ import json
 import math
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -68,7 +68,7 @@ class FusionRow:
     quality: Quality
 
 
-def index_grid(count: int, dimension: int) -> Iterator[tuple[str, IndexParameters]]:
+def index_grid(count: int, dimension: int, code_bits: Sequence[int]) -> Iterator[tuple[str, IndexParameters]]:
     """Every index that is compared."""
     yield "flat", IndexParameters("flat")
     for m in (16, 32):
@@ -80,7 +80,7 @@ def index_grid(count: int, dimension: int) -> Iterator[tuple[str, IndexParameter
             yield f"IVF {factor}√N nprobe={nprobe}", IndexParameters("ivf", nlist=cells, nprobe=nprobe)
     cells = int(4 * math.sqrt(count))
     for pieces in (dimension // 8, dimension // 4):
-        for bits in (4, 8):
+        for bits in code_bits:
             for refine in (0, 8):
                 for nprobe in (16, 64):
                     name = f"IVF-PQ m={pieces} bits={bits} refine={refine} nprobe={nprobe}"
@@ -94,12 +94,12 @@ def index_grid(count: int, dimension: int) -> Iterator[tuple[str, IndexParameter
         yield f"RaBitQ nprobe={nprobe}", IndexParameters("rabitq", nlist=cells, nprobe=nprobe)
 
 
-def measure_indexes(library: Half, queries: Half) -> list[IndexRow]:
+def measure_indexes(library: Half, queries: Half, code_bits: Sequence[int]) -> list[IndexRow]:
     """Build each index once for all of its search parameters, and ask it every query."""
     exact = np.argsort(-(queries.z @ library.z.T), axis=1, kind="stable")[:, :K]
     rows = []
     built: dict[str, tuple[FaissIndex, float]] = {}
-    for name, parameters in index_grid(len(library.z), library.z.shape[1]):
+    for name, parameters in index_grid(len(library.z), library.z.shape[1], code_bits):
         shape = json.dumps({**parameters.to_json(), "ef_search": 0, "nprobe": 0})
         if shape not in built:
             built.clear()
@@ -171,7 +171,7 @@ def measure_service(library: Half, queries: Half) -> dict[str, Timing]:
             some = range(start, min(start + 1_000, len(library.ids)))
             collection.add([VectorItem(library.ids[n], library.z[n], {}, library.vec[n]) for n in some])
         collection.build()
-        count = min(100, len(queries.ids))
+        count = min(50, len(queries.ids))
         out["one stage"] = timed(lambda n: collection.search(SearchRequest(queries.z[n], k=K)), count)
         for method in METHODS:
             for stage_n in STAGE_N:
@@ -196,8 +196,11 @@ def best_index(rows: list[IndexRow], kind: str) -> IndexRow:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), required=True)
 @click.option("--library", "library_size", default=16_000, show_default=True, type=click.IntRange(1_000))
+@click.option(
+    "--bits", multiple=True, default=(4, 8), show_default=True, type=click.Choice([4, 8]), help="Of PQ codes."
+)
 @click.option("--queries", default=300, show_default=True, type=click.IntRange(10))
-def main(folder: Path, report: Path, library_size: int, queries: int) -> None:
+def main(folder: Path, report: Path, library_size: int, queries: int, bits: tuple[int, ...]) -> None:
     """Measure, choose on validation, report on test."""
     library, validation, test = read_split(folder, library_size, queries)
     click.echo(f"{len(library.ids):,} in the library, {len(validation.ids)} + {len(test.ids)} queries", err=True)
@@ -211,7 +214,7 @@ def main(folder: Path, report: Path, library_size: int, queries: int) -> None:
         "the seed's start (dtw, N=100, α=.6)": quality(ranked(held_out, "dtw", 100, FusionSettings()), test, library),
         "chosen": quality(ranked(held_out, chosen.method, chosen.stage_n, settings), test, library),
     }
-    indexes = measure_indexes(library, validation)
+    indexes = measure_indexes(library, validation, bits)
     kinds = dict.fromkeys(row.kind for row in indexes)
     chosen_indexes = [best_index(indexes, kind) for kind in kinds]
     retested = measure_chosen(library, test, chosen_indexes)
