@@ -341,10 +341,11 @@ def test_a_reader_of_the_state_before_is_told_of_and_the_rest_is_done_when_it_ha
     assert leftovers(memory.path, [SECRET], WORDS, frames) == []
 
 
+@pytest.mark.parametrize("pack", [SMALL, {"level": 3}], ids=["new dictionary", "same dictionary"])
 def test_another_that_has_the_memory_open_neither_answers_with_it_nor_writes_it_back(
-    make_memory: MakeMemory,
+    make_memory: MakeMemory, pack: dict[str, int]
 ) -> None:
-    memory = make_memory(pack=SMALL)
+    memory = make_memory(pack=pack)
     memory.import_messages(with_secret())
     memory.build()
     other = Memory.open(memory.path, encoders=fake_encoders, settings=memory.settings)
