@@ -75,7 +75,9 @@ class Builder:
         started = time.monotonic()
         packed = self._packing.run(force=force, progress=progress)
         sealed = seal_terms(self._lexical, self._frames, limit=self._chunk_limit, force=force)
-        embedded = self._index.sync(limit=limit, batch_size=batch_size, save_every=SAVE_EVERY, progress=progress)
+        embedded = self._index.sync(
+            limit=limit, batch_size=batch_size, save_every=SAVE_EVERY, kind=index, progress=progress
+        )
         self._index.reshape(index, force=force and self._index.dead > 0)
         self._index.save()
         if packed.chunks or sealed or force:

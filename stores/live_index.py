@@ -19,20 +19,19 @@ from stores.catalog.chunks import Position, count_chunks, deleted_after, positio
 from stores.catalog.database import Database
 from stores.catalog.notes import get_value
 from stores.embedding import BATCH, Embedder, ids_after
-from stores.indexes.base import IndexParameters, IntArray, choose_kind
+from stores.indexes.base import IndexParameters, IntArray
 from stores.indexes.codes.index import CodeIndex
-from stores.indexes.faiss_index import TRAIN_FROM, FaissIndex
+from stores.indexes.faiss_index import FaissIndex
 from stores.indexes.files import SavedIndex, load_index, save_index
-from stores.indexes.kinds import AnyIndex, make_index
+from stores.indexes.kinds import AnyIndex
 from stores.profile import Progress
+from stores.shaping import SAMPLE, fits, learned_from, made_anew, parameters_for
 
 GENERATION = "generation"
 """State key: how often frames were compressed anew, and so how often vectors changed."""
 
 QUICK_REFINE, OTHER_REFINE = 24, 16
 """Candidates refined in a search: with an encoder that takes some ten microseconds a frame, and with any other."""
-SAMPLE = 20_000
-"""Vectors that codes are learned from at most, spread over the memory."""
 _PROBE_TOLERANCE = 1e-4
 _PIECE = 1024
 _SAVE_SHARE = 8
@@ -77,7 +76,13 @@ class LiveIndex:
             return "" if self._state is None else self._state.index.parameters.kind
 
     def sync(
-        self, *, limit: int = 0, batch_size: int = BATCH, save_every: int = 0, progress: Progress | None = None
+        self,
+        *,
+        limit: int = 0,
+        batch_size: int = BATCH,
+        save_every: int = 0,
+        kind: str = "",
+        progress: Progress | None = None,
     ) -> int:
         """Follow the catalog; cheap when nothing happened. Returns how many chunks were embedded.
 
@@ -86,6 +91,7 @@ class LiveIndex:
             batch_size: chunks given to the encoder at once.
             save_every: chunks between two saves, or an eighth of the index where that is more, so that a killed
                 build resumes; 0 does not save.
+            kind: what the index is going to be, where not what the settings say.
             progress: called now and then with the stage ``embed``.
 
         Raises:
@@ -102,7 +108,7 @@ class LiveIndex:
                 deleted = deleted_after(connection, state.covers.deletion)
             self._forget(deleted, now.deletion)
             total = min(limit, missing) if limit else missing
-            self._prepare(missing)
+            self._prepare(missing, kind or self._wanted)
             done = saved = 0
             while done < total:
                 embedded = self._embed_next(min(_PIECE, total - done), now.chunk_id, batch_size)
@@ -238,19 +244,17 @@ class LiveIndex:
             state = self._state
             if state is None:
                 return False
-            parameters = self._parameters(kind, int(state.live.sum()))
-            index = state.index
-            fits = index.parameters.kind == parameters.kind
-            if isinstance(index, CodeIndex) and fits:
-                fits = not index.outgrown and index.parameters.code_bytes == parameters.code_bytes
+            parameters = parameters_for(kind, int(state.live.sum()), self._codes)
+            right = fits(state.index, parameters)
             many_dead = (~state.live).sum() * 5 > len(state.live)
-            if fits and not many_dead and not force:
+            if right and not many_dead and not force:
                 return False
-            kept = state.chunk_ids[state.live]
-            if isinstance(index, CodeIndex) and fits:
-                index = index.kept(np.flatnonzero(state.live))
+            kept: IntArray = state.chunk_ids[state.live]
+            index: AnyIndex
+            if isinstance(state.index, CodeIndex) and right:
+                index = state.index.kept(np.flatnonzero(state.live))
             else:
-                kept, index = self._made_anew(parameters, kept, state)
+                kept, index = made_anew(self._embedder, parameters, state)
             self._state = replace(state, index=index, chunk_ids=kept, live=np.ones(len(kept), dtype=bool))
             self.unsaved += len(kept)
             return True
@@ -342,23 +346,19 @@ class LiveIndex:
             live[_positions(state.chunk_ids, np.asarray(deleted, dtype=np.int64))[0]] = False
         self._state = replace(state, live=live, covers=Position(state.covers.chunk_id, sequence))
 
-    def _prepare(self, missing: int) -> None:
+    def _prepare(self, missing: int, kind: str) -> None:
         """Learn the codes first where so much is missing that whole vectors should not be held for it."""
         state = self._held()
         total = int(state.live.sum()) + missing
-        parameters = self._parameters(self._wanted, total)
+        parameters = parameters_for(kind, total, self._codes)
         if parameters.kind != "codes" or isinstance(state.index, CodeIndex) or total <= SAMPLE:
             return
-        index = make_index(state.index.dimension, parameters, self._sample(0, total), total)
+        with self._database.read() as connection:
+            ids = ids_after(connection, 0, total)
+        index = learned_from(self._embedder, ids, parameters)
         if len(state.index):
             index.add(state.index.vectors(np.arange(len(state.index))))
         self._state = replace(state, index=index)
-
-    def _sample(self, after: int, total: int) -> FloatArray:
-        """Vectors of some chunks, spread over the memory."""
-        with self._database.read() as connection:
-            ids = ids_after(connection, after, total)
-        return self._embedder.of_chunks(ids[:: -(-len(ids) // SAMPLE)].tolist())[1]
 
     def _embed_next(self, count: int, up_to: int, batch_size: int) -> int:
         """Embed the next chunks after the ones covered; returns how many there were."""
@@ -384,36 +384,6 @@ class LiveIndex:
         state = self._held()
         if state.covers.chunk_id < chunk_id:
             self._state = replace(state, covers=Position(chunk_id, state.covers.deletion))
-
-    def _made_anew(
-        self, parameters: IndexParameters, chunk_ids: IntArray, state: SavedIndex
-    ) -> tuple[IntArray, AnyIndex]:
-        """Chunk ids and an index of another kind or of codes learned anew."""
-        if state.index.parameters.kind in ("flat", "hnsw", "ivf"):
-            vectors = state.index.vectors(np.flatnonzero(state.live))
-            training = vectors[:: -(-len(vectors) // SAMPLE)] if parameters.kind == "codes" else vectors
-            index = make_index(state.index.dimension, parameters, training, len(vectors))
-            index.add(vectors)
-            return chunk_ids, index
-        # Codes are approximate: go back to the frames.
-        step = 1 if parameters.kind != "codes" else -(-len(chunk_ids) // SAMPLE)
-        _, training = self._embedder.of_chunks(chunk_ids[::step].tolist())
-        index = make_index(state.index.dimension, parameters, training, len(chunk_ids))
-        found = []
-        for start in range(0, len(chunk_ids), _PIECE):
-            kept, vectors = self._embedder.of_chunks(chunk_ids[start : start + _PIECE].tolist())
-            index.add(vectors)
-            found.append(kept)
-        return np.concatenate(found), index
-
-    def _parameters(self, wanted: str, count: int) -> IndexParameters:
-        kind = choose_kind(wanted, count)
-        # Cells and codes are learned; a memory too small to learn from is searched exactly.
-        if kind not in ("flat", "hnsw") and count < TRAIN_FROM:
-            return IndexParameters("flat")
-        if kind != "codes":
-            return IndexParameters(kind)
-        return IndexParameters("codes", code_bytes=self._codes.bytes)
 
     def _held(self) -> SavedIndex:
         assert self._state is not None

@@ -11,11 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cem_rag_app.cem.pair import Encoders, FrameEncoder, QueryEncoder
-from cem_rag_app.errors import (
-    DiskFullError,
-    MemoryBusyError,
-    StoreError,
-)
+from cem_rag_app.errors import DiskFullError, MemoryBusyError, StoreError
 from cem_rag_app.persona.rules import HardRules
 from cem_rag_app.schema import Hit, MemoryItem, Message, Query, Role
 from cem_rag_app.settings import Settings

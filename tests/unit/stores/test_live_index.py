@@ -278,3 +278,14 @@ def test_another_size_of_codes_is_taken_on_with_the_next_build(make_memory: Make
     again.build()
     assert (again.path / "index" / CODES_FILE).stat().st_size < before - 1_200 * 70
     assert again.recall(Query(documents(3)[2].text, k=1))[0].item_id == "d2"
+
+
+def test_deleting_all_but_a_few_goes_back_to_exact_vectors(make_memory: MakeMemory) -> None:
+    memory = opened_codes(make_memory)
+    memory.delete_items([f"d{n}" for n in range(3, 1_200)])
+    memory.build()
+    assert (memory.index.kind, len(memory.index)) == ("flat", 3)
+    memory.delete_items()
+    memory.build()
+    assert len(memory.index) == 0
+    assert memory.recall(Query("anything", k=3)) == []
