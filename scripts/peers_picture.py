@@ -54,7 +54,7 @@ def table(results: Sequence[dict[str, Any]], target: float) -> str:
             f"{row['recall']:.3f}" + ("" if row["reached"] else " (its best)"),
             f"{row['p50_ms']:.2f}",
             f"{row['p95_ms']:.2f}",
-            f"{row['cpu_ms']:.2f}",
+            f"{row['cpu_ms']:.2f}" if "cpu_ms" in row else "-",
         ]
         for scope in ("percent", "permille"):
             for mode in ("default", "tuned"):

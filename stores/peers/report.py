@@ -19,7 +19,11 @@ def at_target(result: Result, target: float) -> dict[str, Any]:
     """The setting that reaches a recall with the least processor time; where none does, that of the highest recall."""
     curve = result["curve"]
     good = [point for point in curve if point["recall"] >= target]
-    chosen = min(good, key=lambda point: point["cpu_ms"]) if good else max(curve, key=lambda point: point["recall"])
+    chosen = (
+        min(good, key=lambda point: point.get("cpu_ms", point["p50_ms"]))
+        if good
+        else max(curve, key=lambda point: point["recall"])
+    )
     return {**chosen, "reached": bool(good)}
 
 
@@ -40,7 +44,7 @@ def search_metrics(results: Sequence[Result], target: float) -> dict[str, Any]:
         metrics = {
             "p50_ms": row["p50_ms"],
             "p95_ms": row["p95_ms"],
-            "cpu_ms": row["cpu_ms"],
+            "cpu_ms": row.get("cpu_ms"),
             "recall@10": row["recall"],
             "reached": row["reached"],
             "setting": row["setting"],
