@@ -16,7 +16,12 @@ from stores.catalog.chunks import AT_ONCE, NewChunk, add_chunks
 from stores.catalog.facets import add_facets, document_facets, remove_facets
 from stores.catalog.identifiers import packed, unpacked
 from stores.catalog.raw import raw_cursor
-from stores.catalog.tables import chunks, items, sources
+from stores.catalog.tables import items
+
+_ROWS = (
+    "SELECT i.item_key, i.item_id, i.chunk_count, i.metadata, s.source, c.timestamp FROM items i"
+    " JOIN sources s ON s.source_key = i.source_key JOIN chunks c ON c.chunk_id = i.item_key"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,13 @@ def read_rows(connection: Connection, item_ids: Sequence[str]) -> Iterator[ItemR
     """Documents by id; unknown ids are left out."""
     for start in range(0, len(item_ids), AT_ONCE):
         some = [packed(item_id) for item_id in item_ids[start : start + AT_ONCE]]
-        yield from _rows(connection, items.c.item_id.in_(some))
+        yield from _rows(connection, "item_id", some)
 
 
 def read_rows_by_key(connection: Connection, item_keys: Sequence[int]) -> Iterator[ItemRow]:
     """Documents by key; unknown keys are left out."""
     for start in range(0, len(item_keys), AT_ONCE):
-        yield from _rows(connection, items.c.item_key.in_(item_keys[start : start + AT_ONCE]))
+        yield from _rows(connection, "item_key", item_keys[start : start + AT_ONCE])
 
 
 def items_of_chunks(connection: Connection, chunk_ids: Sequence[int]) -> dict[int, ItemRow]:
@@ -131,25 +136,12 @@ def remove_items(connection: Connection, rows: Sequence[ItemRow]) -> None:
         )
 
 
-def _rows(connection: Connection, condition: object) -> Iterator[ItemRow]:
-    statement = (
-        select(
-            items.c.item_key,
-            items.c.item_id,
-            items.c.chunk_count,
-            items.c.metadata,
-            sources.c.source,
-            chunks.c.timestamp,
-        )
-        .join(sources, sources.c.source_key == items.c.source_key)
-        .join(chunks, chunks.c.chunk_id == items.c.item_key)
-        .where(condition)  # type: ignore[arg-type]
-        .order_by(items.c.item_key)
-    )
-    for row in connection.execute(statement):
-        meta = json.loads(row.metadata) if row.metadata else {}
-        item = MemoryItem(unpacked(row.item_id), "", row.timestamp, row.source, meta)
-        yield ItemRow(item, row.item_key, row.chunk_count, row.metadata)
+def _rows(connection: Connection, column: str, wanted: Sequence[object]) -> Iterator[ItemRow]:
+    marks = ",".join("?" * len(wanted))
+    rows = raw_cursor(connection).execute(f"{_ROWS} WHERE i.{column} IN ({marks}) ORDER BY i.item_key", wanted)
+    for item_key, stored, chunk_count, metadata, source, timestamp in rows.fetchall():
+        meta = json.loads(metadata) if metadata else {}
+        yield ItemRow(MemoryItem(unpacked(stored), "", timestamp, source, meta), item_key, chunk_count, metadata)
 
 
 def _source_key(connection: Connection, source: str) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from cem_rag_app.errors import MemoryCorruptError
 from cem_rag_app.persona.rules import HardRules
 from stores.catalog.checksums import row_checksum
+from stores.catalog.raw import raw_cursor
 from stores.catalog.tables import feedback, memory_state, persona, preferences, turn_records
 
 
@@ -24,7 +25,8 @@ def get_value(connection: Connection, key: str, *, table: Table = memory_state) 
     Raises:
         MemoryCorruptError: its row is damaged.
     """
-    row = connection.execute(select(table.c.key, table.c.value, table.c.checksum).where(table.c.key == key)).first()
+    statement = f"SELECT key, value, checksum FROM {table.name} WHERE key = ?"  # noqa: S608 - our own names
+    row = raw_cursor(connection).execute(statement, (key,)).fetchone()
     return None if row is None else json.loads(_sound(connection, table, row)[1])
 
 
