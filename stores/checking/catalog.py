@@ -18,6 +18,8 @@ from stores.tail import open_terms
 
 _TRIES: Final = 3
 _PIECE: Final = 1024
+_LONGEST_TERM: Final = 32_768
+"""Bytes of a term that FTS5 keeps."""
 
 
 def check_log_file(database: Database) -> Iterator[Finding]:
@@ -66,8 +68,10 @@ def check_fresh_terms(database: Database, frames: FrameStore, limit: int) -> Ite
         except MemoryCorruptError:
             continue  # the frame is damaged, and told by whoever looks at frames
         for chunk_id, terms in expected.items():
-            known = sorted(listed.get(chunk_id, "").split())
-            if known != sorted(terms.split()) or counted[chunk_id] != len(known):
+            known = sorted(term.encode() for term in listed.get(chunk_id, "").split())
+            if known != sorted(term.encode()[:_LONGEST_TERM] for term in terms.split()) or counted[chunk_id] != len(
+                known
+            ):
                 yield Finding(
                     "error", file, f"The search terms of chunk {chunk_id} are not those of its text.", RESTORE
                 )
