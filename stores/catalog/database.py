@@ -119,6 +119,9 @@ class Database:
         from stores.catalog.verifying import verify_rows
 
         damaged = next(verify_rows(connection), None)
+        if damaged is None:
+            sound = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            damaged = None if sound == "ok" else ("pages", None, str(sound))
         if damaged is not None:
             table, key, problem = damaged
             raise MemoryCorruptError(

@@ -69,9 +69,7 @@ def check_fresh_terms(database: Database, frames: FrameStore, limit: int) -> Ite
             continue  # the frame is damaged, and told by whoever looks at frames
         for chunk_id, terms in expected.items():
             known = sorted(term.encode() for term in listed.get(chunk_id, "").split())
-            if known != sorted(term.encode()[:_LONGEST_TERM] for term in terms.split()) or counted[chunk_id] != len(
-                known
-            ):
-                yield Finding(
-                    "error", file, f"The search terms of chunk {chunk_id} are not those of its text.", RESTORE
-                )
+            expected_terms = sorted(term.encode()[:_LONGEST_TERM] for term in terms.split())
+            if known != expected_terms or counted[chunk_id] != len(known):
+                problem = f"The search terms of chunk {chunk_id} are not those of its text."
+                yield Finding("error", file, problem, RESTORE)
