@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 USE_EXTRAS := cpu,gemini
-DEVELOP_EXTRAS := cpu,gemini,bench,train,dev
+DEVELOP_EXTRAS := cpu,gemini,bench,train,engines,dev
 
 .PHONY: run test lint clean
 
