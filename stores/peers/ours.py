@@ -39,35 +39,37 @@ class Ours(Embedded):
     packages = ("cem-rag", "zstandard", "numba")
     modules = ()
     builds = (
-        Build("default", {}, tuple({"refine": count} for count in (0, 12, -1, 48)), {"refine": -1}, {"refine": -1}),
+        Build("default", {}, tuple({"refine": count} for count in (0, -1, 32)), {"refine": -1}, {"refine": -1}),
+        Build("224 bytes", {"bytes": 224}, ({"refine": 0}, {"refine": 4}), {"refine": 0}, {"refine": 0}),
     )
 
     def __init__(self) -> None:
         self._store: CemVectorStore | None = None
         self._folder = Path()
-        self._refine = -1
+        self._codes: Setting = {}
 
     def create(self, folder: Path, build: Build, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Put the documents together again, import and build; the cuts fall where they fell before."""
-        self.create_from(folder, _documents(rows))
+        self.create_from(folder, _documents(rows), build.parameters)
 
-    def create_from(self, folder: Path, documents: Iterator[MemoryItem]) -> None:
-        """Make a memory of documents."""
+    def create_from(self, folder: Path, documents: Iterator[MemoryItem], codes: Setting | None = None) -> None:
+        """Make a memory of documents, with these settings of its codes."""
         profile = MemoryProfile("documents", encoder=_SPACE, language="en")
-        with Memory.create(folder, profile, encoders=_encoders, settings=_settings(folder)) as memory:
+        with Memory.create(folder, profile, encoders=_encoders, settings=_settings(folder, codes)) as memory:
             memory.import_items(documents)
             memory.build(batch_size=256)
 
     def open(self, folder: Path, build: Build) -> None:
         """Open the memory; nothing but its catalog is read yet."""
-        self._folder = folder
+        self._folder, self._codes = folder, build.parameters
         self._connect()
 
     def search(self, vector: FloatArray, k: int, setting: Setting, only: Only | None = None) -> list[str]:
         """By vector; filters are applied before the search."""
         assert self._store is not None
-        if setting["refine"] != self._refine:
-            self._refine = setting["refine"]
+        wanted = {**self._codes, **setting}
+        if wanted != self._codes:
+            self._codes = wanted
             self._store.close()
             self._connect()
         filters = None if only is None else {only.field: only.value}
@@ -80,7 +82,7 @@ class Ours(Embedded):
         self._store.memory.import_items(_documents([row]))
 
     def _connect(self) -> None:
-        settings = _settings(self._folder, refine=self._refine)
+        settings = _settings(self._folder, self._codes)
         self._store = CemVectorStore(Memory.open(self._folder, encoders=_encoders, settings=settings))
 
     def close(self) -> None:
@@ -132,11 +134,11 @@ def _encoders(name: str) -> Encoders:
     return Encoders(_Given(document.dimension), document)
 
 
-def _settings(folder: Path, *, refine: int = -1) -> Settings:
+def _settings(folder: Path, codes: Setting | None = None) -> Settings:
     settings = Settings()
     pack: PackSettings = settings.pack.model_copy(update={"chunk_target": CHUNK_TARGET})
-    codes: CodeSettings = settings.codes.model_copy(update={"refine": refine})
-    return settings.model_copy(update={"memory": folder, "pack": pack, "codes": codes})
+    chosen: CodeSettings = settings.codes.model_copy(update=codes or {})
+    return settings.model_copy(update={"memory": folder, "pack": pack, "codes": chosen})
 
 
 def _documents(rows: Sequence[Row]) -> Iterator[MemoryItem]:
