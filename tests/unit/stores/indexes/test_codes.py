@@ -14,6 +14,7 @@ from cem_rag_app.errors import MemoryCorruptError
 from cem_rag_app.schema import FloatArray
 from stores.indexes.base import IndexParameters
 from stores.indexes.codes import index as code_index
+from stores.indexes.codes import scan
 from stores.indexes.codes.file import BLOCK
 from stores.indexes.codes.index import CodeIndex
 from stores.indexes.codes.kernels import pack_codes, unpack_codes
@@ -96,14 +97,28 @@ def test_more_bytes_say_more(vectors: FloatArray) -> None:
 def test_the_coarse_scan_ranks_as_the_coarse_plane_says(index: CodeIndex, vectors: FloatArray) -> None:
     quantizer = index.quantizer
     coarse, _ = quantizer.encode(vectors)
-    scan = CoarseScan(quantizer, coarse)
+    scanned = CoarseScan(quantizer, coarse)
     rows = np.arange(len(vectors))
     for query in texts_like(10, seed=3):
         tables = quantizer.tables(query)
         wanted = np.argsort(-quantizer.score_coarsely(tables, coarse, rows))
         # FAISS rounds its tables to eight bits, so the last of the two hundred may be others.
-        assert len(np.intersect1d(scan.best(tables.axes, 200), wanted[:200])) >= 185
-        assert np.isin(wanted[:100], scan.best(tables.axes, 200)).all()
+        assert len(np.intersect1d(scanned.best(tables.axes, 200), wanted[:200])) >= 185
+        assert np.isin(wanted[:100], scanned.best(tables.axes, 200)).all()
+
+
+def test_two_threads_scan_as_one_does(index: CodeIndex, vectors: FloatArray, monkeypatch: pytest.MonkeyPatch) -> None:
+    coarse, _ = index.quantizer.encode(vectors[:5_001])
+    alone = CoarseScan(index.quantizer, coarse)
+    monkeypatch.setattr(scan, "SHARED_FROM", 5_000)
+    shared = CoarseScan(index.quantizer, coarse)
+    assert len(shared) == 5_001
+    for query in texts_like(10, seed=11):
+        axes = index.quantizer.tables(query).axes
+        # Equal scores at the border may be cut either way.
+        assert len(np.intersect1d(shared.best(axes, 200), alone.best(axes, 200))) >= 195
+        assert np.isin(alone.best(axes, 100), shared.best(axes, 200)).all()
+    assert sorted(shared.best(axes, 9_000)) == list(range(5_001))
 
 
 @pytest.mark.parametrize("share", [0.9, 0.4, 0.05, 0.01])
