@@ -9,8 +9,12 @@ from pathlib import Path
 
 from cem_rag_app.errors import MemoryBusyError
 
-_MAGIC = b"SQLite format 3\x00"
 _TABLES = ("checkpoints", "writes")
+_BESIDE = ("-wal", "-shm", "-journal")
+"""Endings of what SQLite keeps beside a database."""
+_SMALLEST = 512
+"""Bytes of the smallest database that holds a table."""
+_CODE_MASK = 0xFF  # SQLite's extended result codes carry the primary code in the low byte
 _BUSY_SECONDS = 30.0
 
 
@@ -27,15 +31,20 @@ def clear_checkpoints(folder: Path, catalog: Path) -> int:
     Raises:
         MemoryBusyError: another process is writing to one of them, or reading what was there before.
     """
-    return sum(_clear(path) for path in sorted(_checkpointers(folder, catalog)))
+    return sum(_clear(path) for path in sorted(_candidates(folder, catalog)))
 
 
-def _checkpointers(folder: Path, catalog: Path) -> Iterator[Path]:
+def _candidates(folder: Path, catalog: Path) -> Iterator[Path]:
+    """Files that may be a checkpointer's, none of them opened.
+
+    A process that closes a file lets go of all its locks on it, so no file that SQLite may have locked here is opened
+    but by SQLite, which knows of that: neither the catalog with its log and shared memory, nor a checkpointer's.
+    """
     for path in folder.rglob("*"):
-        if path != catalog and path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                if file.read(len(_MAGIC)) == _MAGIC:
-                    yield path
+        if path == catalog or path.name.endswith(_BESIDE) or path.is_symlink():
+            continue
+        if path.is_file() and path.stat().st_size >= _SMALLEST:
+            yield path
 
 
 def _clear(path: Path) -> int:
@@ -57,6 +66,10 @@ def _clear(path: Path) -> int:
         raise MemoryBusyError(
             f"The checkpoints in {path} cannot be cleared ({error}).", remedy="Close the program that uses them."
         ) from error
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & _CODE_MASK == sqlite3.SQLITE_NOTADB:
+            return 0
+        raise
     if busy:
         raise MemoryBusyError(
             f"Another program still reads what {path} held before.", remedy="Close it, then open the memory again."
