@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import threading
@@ -39,8 +40,8 @@ _WAL_KEPT = _WAL_PAGES * 4096
 _SHARED_MEMORY = 32_768
 """Bytes of a piece of the ``-shm`` file, the first thing that opening a catalog writes."""
 _opening = threading.Lock()
-_open_here: Counter[Path] = Counter()
-"""How often this process has each catalog open."""
+_open_here: Counter[str] = Counter()
+"""How often this process has each catalog open, by its real path: a folder may be reached by several."""
 _ANSWERS_KEPT = 32 << 20
 """Bytes."""
 _UNEXPECTED = (ValueError, TypeError, LookupError, ArithmeticError, InvalidRequestError)
@@ -61,7 +62,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._name = path.absolute()
+        self._name = os.path.realpath(path)
         self._counted = 1
         with _opening:
             # Where this process has the catalog open, its log has been checked, and looking would undo SQLite's locks.
