@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +22,10 @@ from stores.embedding import BATCH, Embedder, ids_after
 from stores.indexes.base import IndexParameters, IntArray
 from stores.indexes.codes.index import CodeIndex
 from stores.indexes.faiss_index import FaissIndex
-from stores.indexes.files import SavedIndex, load_index, save_index
+from stores.indexes.files import SavedIndex, load_settled_index, save_index
 from stores.indexes.kinds import AnyIndex
 from stores.profile import Progress
-from stores.shaping import SAMPLE, fits, learned_from, made_anew, parameters_for
+from stores.shaping import SAMPLE, fits, keeps_vectors, learned_from, made_anew, parameters_for, positions_of
 
 GENERATION = "generation"
 """State key: how often frames were compressed anew, and so how often vectors changed."""
@@ -108,7 +108,7 @@ class LiveIndex:
                 deleted = deleted_after(connection, state.covers.deletion)
             self._forget(deleted, now.deletion)
             total = min(limit, missing) if limit else missing
-            self._prepare(missing, kind or self._wanted)
+            self._prepare(total, kind)
             done = saved = 0
             while done < total:
                 embedded = self._embed_next(min(_PIECE, total - done), now.chunk_id, batch_size)
@@ -121,12 +121,12 @@ class LiveIndex:
                     self.save()
                     saved = done
             if done >= missing:
-                self._cover(now.chunk_id)
+                self._state = replace(self._held(), covers=now)
             self.unsaved += done - saved + len(deleted)
             return done
 
     def search(
-        self, query: FloatArray, k: int, allowed_chunks: Iterable[int] | None = None
+        self, query: FloatArray, k: int, allowed_chunks: Sequence[int] | IntArray | None = None
     ) -> tuple[list[int], FloatArray]:
         """Chunk ids and similarities nearest to a query vector, best first; similarities are estimates where codes are.
 
@@ -149,7 +149,7 @@ class LiveIndex:
                 )
             mask: NDArray[np.bool_] | None = None if state.live.all() else state.live
             if allowed_chunks is not None:
-                positions, _ = _positions(state.chunk_ids, np.fromiter(allowed_chunks, dtype=np.int64))
+                positions, _ = positions_of(state.chunk_ids, np.asarray(allowed_chunks, dtype=np.int64))
                 mask = np.zeros(len(state.live), dtype=bool)
                 mask[positions] = True
                 mask &= state.live
@@ -161,7 +161,7 @@ class LiveIndex:
             return state.chunk_ids[positions].tolist(), similarities
 
     def nearest(
-        self, query: FloatArray, k: int, allowed_chunks: Iterable[int] | None = None
+        self, query: FloatArray, k: int, allowed_chunks: Sequence[int] | IntArray | None = None
     ) -> tuple[list[int], FloatArray]:
         """As :meth:`search`, with the similarities around the k-th place made again from the frames (`refine`).
 
@@ -207,7 +207,7 @@ class LiveIndex:
             if state is None or not chunk_ids:
                 return {}
             wanted = np.asarray(chunk_ids, dtype=np.int64)
-            positions, held = _positions(state.chunk_ids, wanted)
+            positions, held = positions_of(state.chunk_ids, wanted)
             try:
                 if isinstance(state.index, CodeIndex):
                     found = state.index.similarities(query, positions)
@@ -225,7 +225,7 @@ class LiveIndex:
             if state is None or not chunk_ids:
                 return {}
             wanted = np.asarray(chunk_ids, dtype=np.int64)
-            positions, held = _positions(state.chunk_ids, wanted)
+            positions, held = positions_of(state.chunk_ids, wanted)
             try:
                 rows = state.index.vectors(positions)
             except MemoryCorruptError as error:
@@ -252,7 +252,11 @@ class LiveIndex:
             kept: IntArray = state.chunk_ids[state.live]
             index: AnyIndex
             if isinstance(state.index, CodeIndex) and right:
-                index = state.index.kept(np.flatnonzero(state.live))
+                try:
+                    index = state.index.kept(np.flatnonzero(state.live))
+                except MemoryCorruptError as error:
+                    self._distrust(error)
+                    return self.reshape(kind, force=force)
             else:
                 kept, index = made_anew(self._embedder, parameters, state)
             self._state = replace(state, index=index, chunk_ids=kept, live=np.ones(len(kept), dtype=bool))
@@ -266,9 +270,16 @@ class LiveIndex:
             DiskFullError: no space is left.
         """
         with self._lock:
-            if self._state is not None and not self._stale:
+            if self._state is None or self._stale:
+                return
+            kind = self.kind
+            try:
                 save_index(self._folder, self._state)
-                self.unsaved, self._distrusted = 0, False
+            except MemoryCorruptError as error:  # codes that lie in the old file, and are copied into the new one
+                self._distrust(error)
+                self.reshape(kind)
+                save_index(self._folder, self._held())
+            self.unsaved, self._distrusted = 0, False
 
     @property
     def saved(self) -> bool:
@@ -313,7 +324,7 @@ class LiveIndex:
         if self._distrusted:
             return None
         try:
-            saved = load_index(self._folder)
+            saved = load_settled_index(self._folder)
         except MemoryCorruptError as error:
             _log.warning("%s", error)
             return None
@@ -343,21 +354,25 @@ class LiveIndex:
         live = state.live
         if deleted:
             live = live.copy()
-            live[_positions(state.chunk_ids, np.asarray(deleted, dtype=np.int64))[0]] = False
+            live[positions_of(state.chunk_ids, np.asarray(deleted, dtype=np.int64))[0]] = False
         self._state = replace(state, live=live, covers=Position(state.covers.chunk_id, sequence))
 
-    def _prepare(self, missing: int, kind: str) -> None:
-        """Learn the codes first where so much is missing that whole vectors should not be held for it."""
+    def _prepare(self, coming: int, kind: str) -> None:
+        """Learn the codes first where so much is coming that whole vectors should not be held for it.
+
+        An index that is there is made over by a build alone: a search must not undo what a build was asked for.
+        """
         state = self._held()
-        total = int(state.live.sum()) + missing
-        parameters = parameters_for(kind, total, self._codes)
-        if parameters.kind != "codes" or isinstance(state.index, CodeIndex) or total <= SAMPLE:
+        total = int(state.live.sum()) + coming
+        parameters = parameters_for(kind or self._wanted, total, self._codes)
+        there = len(state.index)
+        if parameters.kind != "codes" or total <= SAMPLE or (there and (not kind or not keeps_vectors(state.index))):
             return
         with self._database.read() as connection:
             ids = ids_after(connection, 0, total)
         index = learned_from(self._embedder, ids, parameters)
-        if len(state.index):
-            index.add(state.index.vectors(np.arange(len(state.index))))
+        for start in range(0, there, _PIECE):
+            index.add(state.index.vectors(np.arange(start, min(start + _PIECE, there))))
         self._state = replace(state, index=index)
 
     def _embed_next(self, count: int, up_to: int, batch_size: int) -> int:
@@ -380,20 +395,6 @@ class LiveIndex:
         )
         return len(ids)
 
-    def _cover(self, chunk_id: int) -> None:
-        state = self._held()
-        if state.covers.chunk_id < chunk_id:
-            self._state = replace(state, covers=Position(chunk_id, state.covers.deletion))
-
     def _held(self) -> SavedIndex:
         assert self._state is not None
         return self._state
-
-
-def _positions(chunk_ids: IntArray, wanted: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
-    """Positions of those chunks that are among ascending ``chunk_ids``, and which those are: (m,), (n,) mask."""
-    places = np.searchsorted(chunk_ids, wanted)
-    held = np.zeros(len(wanted), dtype=bool)
-    inside = places < len(chunk_ids)
-    held[inside] = chunk_ids[places[inside]] == wanted[inside]
-    return places[held].astype(np.int64), held

@@ -201,7 +201,7 @@ class Memory:
         Args:
             limit: chunks embedded at most; 0 is all.
             batch_size: chunks given to the encoder at once.
-            index: ``auto`` (the setting, which goes by size), ``flat``, ``hnsw``, ``ivf``, ``ivfpq`` or ``rabitq``.
+            index: ``auto`` (the setting, which goes by size) or a kind of :data:`stores.indexes.base.IndexName`.
             progress: called with the stages ``pack`` and ``embed``.
 
         Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cem_rag_app.schema import FloatArray
 from cem_rag_app.settings import CodeSettings
@@ -47,14 +48,22 @@ def fits(index: AnyIndex, parameters: IndexParameters) -> bool:
     return index.parameters.kind == parameters.kind
 
 
+def keeps_vectors(index: AnyIndex) -> bool:
+    """Whether an index holds vectors as they were, not codes of them."""
+    return index.parameters.kind in ("flat", "hnsw", "ivf")
+
+
 def learned_from(embedder: Embedder, chunk_ids: IntArray, parameters: IndexParameters) -> AnyIndex:
     """An empty index of codes that has learned from a sample of these chunks, which it is going to hold.
+
+    A flat one where so many of them have been deleted meanwhile that too few are left to learn from.
 
     Raises:
         MemoryCorruptError: a frame is damaged.
     """
     _, training = embedder.of_chunks(_spread(chunk_ids).tolist())
-    return make_index(embedder.encoder.dimension, parameters, training, len(chunk_ids))
+    chosen = parameters if len(training) >= min(TRAIN_FROM, SAMPLE) else IndexParameters("flat")
+    return make_index(embedder.encoder.dimension, chosen, training, len(chunk_ids))
 
 
 def made_anew(embedder: Embedder, parameters: IndexParameters, state: SavedIndex) -> tuple[IntArray, AnyIndex]:
@@ -64,7 +73,7 @@ def made_anew(embedder: Embedder, parameters: IndexParameters, state: SavedIndex
         MemoryCorruptError: a frame is damaged.
     """
     chunk_ids = state.chunk_ids[state.live]
-    if state.index.parameters.kind in ("flat", "hnsw", "ivf"):
+    if keeps_vectors(state.index):
         vectors = state.index.vectors(np.flatnonzero(state.live))
         return chunk_ids, _filled(parameters, vectors, state.index.dimension)
     # Codes are approximate: go back to the frames.
@@ -78,6 +87,15 @@ def made_anew(embedder: Embedder, parameters: IndexParameters, state: SavedIndex
         index.add(vectors)
         found.append(kept)
     return np.concatenate(found), index
+
+
+def positions_of(chunk_ids: IntArray, wanted: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Positions of those chunks that are among ascending ``chunk_ids``, and which those are: (m,), (n,) mask."""
+    places = np.searchsorted(chunk_ids, wanted)
+    held = np.zeros(len(wanted), dtype=bool)
+    inside = places < len(chunk_ids)
+    held[inside] = chunk_ids[places[inside]] == wanted[inside]
+    return places[held].astype(np.int64), held
 
 
 def _filled(parameters: IndexParameters, vectors: FloatArray, dimension: int) -> AnyIndex:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from stores.indexes.kinds import AnyIndex, index_digest, read_index
 
 FORMAT = 2
 INDEX_FILE, CODES_FILE, MAP_FILE, CONFIG_FILE = "faiss_index.bin", "codes.bin", "id_map.json", "config.json"
+_TRIES, _BETWEEN_TRIES = 3, 0.1
 _REMEDY = "Nothing is lost: it is rebuilt from the frames. `cem-rag build` saves the rebuilt index."
 
 
@@ -86,6 +88,20 @@ def save_index(folder: Path, saved: SavedIndex) -> None:
     replace_file(folder / CONFIG_FILE, lambda file: file.write(encoded))
     other = folder / (INDEX_FILE if name == CODES_FILE else CODES_FILE)
     other.unlink(missing_ok=True)
+
+
+def load_settled_index(folder: Path) -> SavedIndex | None:
+    """Read the index back, and look again where another process may be replacing its three files at this moment.
+
+    Raises:
+        MemoryCorruptError: as :func:`load_index`, three times in a row.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return load_index(folder)
+        except MemoryCorruptError:
+            time.sleep(_BETWEEN_TRIES)
+    return load_index(folder)
 
 
 def load_index(folder: Path) -> SavedIndex | None:

@@ -16,7 +16,7 @@ from ui.strings import human_bytes
 if TYPE_CHECKING:
     from cem_rag_app.settings import Settings
 
-INDEX_KINDS = ("auto", "flat", "hnsw", "ivf", "ivfpq", "rabitq")
+INDEX_KINDS = ("auto", "flat", "codes", "hnsw", "ivf", "ivfpq", "rabitq")
 
 
 @click.command()

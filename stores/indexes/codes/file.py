@@ -14,9 +14,12 @@ nothing is searched that does not match its checksum.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -99,27 +102,20 @@ def head_bytes(path: Path) -> bytes:
     Raises:
         MemoryCorruptError: there is no such file, or it is damaged or of another kind.
     """
-    try:
-        with path.open("rb") as file:
-            prefix = file.read(_PREFIX.size)
-            magic, version, length, checksum = _PREFIX.unpack(prefix)
-            head = file.read(length) if length <= path.stat().st_size else b""
-    except (OSError, struct.error) as error:
-        raise MemoryCorruptError(f"{path} cannot be read ({error}).", remedy=_REMEDY) from error
-    if magic != _MAGIC or version != _VERSION:
-        raise MemoryCorruptError(f"{path} is no code index of version {_VERSION}.", remedy=_REMEDY)
-    if len(head) != length or zlib.crc32(head) != checksum:
-        raise MemoryCorruptError(f"The head of {path} does not match its checksum.", remedy=_REMEDY)
-    return prefix + head
+    with _opened(path) as file:
+        return _read_head(path, file)
 
 
 def read_codes(path: Path) -> StoredCodes:
-    """Open a file: its head is read and checked, its planes are mapped.
+    """Open a file: its head is read and checked, its planes are mapped. One opening: it may be replaced meanwhile.
 
     Raises:
         MemoryCorruptError: it is damaged, cut short, or of another kind.
     """
-    head = head_bytes(path)[_PREFIX.size :]
+    with _opened(path) as file:
+        head = _read_head(path, file)[_PREFIX.size :]
+        size = os.fstat(file.fileno()).st_size
+        mapped = np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
     (length,) = struct.unpack_from("<I", head)
     told = json.loads(head[4 : 4 + length])
     plan = CodePlan(np.array(told["bits"], dtype=np.int64), int(told["coarse_octets"]))
@@ -128,9 +124,9 @@ def read_codes(path: Path) -> StoredCodes:
     arrays: list[NDArray[np.generic]] = []
     blocks = -(-count // BLOCK)
     levels = int((8 << plan.bits).sum())
-    for dtype, size in (("<f4", dimension), ("<f2", dimension * plan.axes), ("<f4", levels), ("<u4", 2 * blocks)):
-        arrays.append(np.frombuffer(head, dtype=dtype, count=size, offset=at))
-        at += size * np.dtype(dtype).itemsize
+    for dtype, items in (("<f4", dimension), ("<f2", dimension * plan.axes), ("<f4", levels), ("<u4", 2 * blocks)):
+        arrays.append(np.frombuffer(head, dtype=dtype, count=items, offset=at))
+        at += items * np.dtype(dtype).itemsize
     mean, rotation, values, checksums = arrays
     quantizer = Quantizer(
         mean.astype(np.float32),
@@ -140,11 +136,32 @@ def read_codes(path: Path) -> StoredCodes:
     )
     start = _aligned(_PREFIX.size + len(head))
     second = _aligned(start + count * plan.coarse_bytes)
-    if path.stat().st_size != second + count * plan.fine_bytes:
+    end = second + count * plan.fine_bytes
+    if size != end:
         raise MemoryCorruptError(f"{path} has not the length that its head tells.", remedy=_REMEDY)
-    coarse = _mapped(path, start, count, plan.coarse_bytes)
-    fine = _mapped(path, second, count, plan.fine_bytes)
+    coarse = mapped[start : start + count * plan.coarse_bytes].reshape(count, plan.coarse_bytes)
+    fine = mapped[second:end].reshape(count, plan.fine_bytes)
     return StoredCodes(quantizer, int(told["trained_on"]), coarse, fine, checksums.astype(np.uint32).reshape(2, blocks))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except (OSError, struct.error) as error:
+        raise MemoryCorruptError(f"{path} cannot be read ({error}).", remedy=_REMEDY) from error
+
+
+def _read_head(path: Path, file: BinaryIO) -> bytes:
+    prefix = file.read(_PREFIX.size)
+    magic, version, length, checksum = _PREFIX.unpack(prefix)
+    head = file.read(length) if length <= os.fstat(file.fileno()).st_size else b""
+    if magic != _MAGIC or version != _VERSION:
+        raise MemoryCorruptError(f"{path} is no code index of version {_VERSION}.", remedy=_REMEDY)
+    if len(head) != length or zlib.crc32(head) != checksum:
+        raise MemoryCorruptError(f"The head of {path} does not match its checksum.", remedy=_REMEDY)
+    return prefix + head
 
 
 def _head(quantizer: Quantizer, trained_on: int, coarse: CodeArray, fine: CodeArray) -> bytes:
@@ -172,12 +189,6 @@ def _head(quantizer: Quantizer, trained_on: int, coarse: CodeArray, fine: CodeAr
             np.array(checksums, dtype="<u4").tobytes(),
         )
     )
-
-
-def _mapped(path: Path, start: int, count: int, width: int) -> CodeArray:
-    if not count * width:  # nothing can be mapped where there is nothing
-        return np.zeros((count, width), dtype=np.uint8)
-    return np.memmap(path, dtype=np.uint8, mode="r", offset=start, shape=(count, width)).view(np.ndarray)
 
 
 def _aligned(position: int) -> int:

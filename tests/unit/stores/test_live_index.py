@@ -11,7 +11,7 @@ import pytest
 from cem_rag_app.schema import MemoryItem, Query
 from cem_rag_app.settings import CodeSettings
 from stores.indexes.files import CODES_FILE, CONFIG_FILE, INDEX_FILE, MAP_FILE
-from stores.memory import Encoders, Memory
+from stores.memory import Encoders, Memory, Selection
 from tests.fakes.encoders import HashedTextEncoder, SeeThroughEncoder
 from tests.unit.stores.conftest import MakeMemory, history, said
 
@@ -289,3 +289,57 @@ def test_deleting_all_but_a_few_goes_back_to_exact_vectors(make_memory: MakeMemo
     memory.build()
     assert len(memory.index) == 0
     assert memory.recall(Query("anything", k=3)) == []
+
+
+@pytest.mark.parametrize("plane", ["coarse", "fine"])
+@pytest.mark.parametrize("work", ["build", "compact", "forget"])
+def test_damaged_codes_are_made_again_by_whatever_writes_them(make_memory: MakeMemory, plane: str, work: str) -> None:
+    path = opened_codes(make_memory).path / "index" / CODES_FILE
+    sound = path.read_bytes()
+    at = len(sound) - 9 if plane == "fine" else len(sound) - 1_200 * 64 - 99
+    path.write_bytes(sound[:at] + bytes([sound[at] ^ 0x10]) + sound[at + 1 :])
+    memory = make_memory(kind="documents")
+    memory.delete_items(["d0"])
+    if work == "forget":
+        memory.forget(Selection(items=("d1",)))
+    memory.compact() if work == "compact" else memory.build()
+    memory.close()
+    again = make_memory(kind="documents")
+    assert again.check().findings == ()
+    last = documents(1_200)[-1]
+    assert again.recall(Query(last.text, k=1))[0].item_id == last.mem_id
+
+
+def test_a_search_does_not_undo_the_kind_that_a_build_was_asked_for(
+    make_memory: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.live_index.SAMPLE", 1_000)
+    memory = make_memory(kind="documents")
+    memory.import_items(documents(1_200))
+    memory.build(index="hnsw")
+    memory.import_items([MemoryItem("new", "an entirely new sentence about whales")])
+    assert memory.recall(Query("an entirely new sentence about whales", k=1))[0].item_id == "new"
+    assert memory.index.kind == "hnsw"
+
+
+def test_a_limited_build_embeds_no_more_than_its_limit(
+    make_memory: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.live_index.SAMPLE", 1_000)
+    counting = Counting()
+    memory = make_memory(kind="documents", encoders=counting)
+    memory.import_items(documents(1_200))
+    assert memory.build(limit=100).embedded == 100
+    assert memory.build(limit=100).embedded == 100
+    assert counting.embedded == 200
+
+
+def test_a_build_learns_codes_before_it_embeds_a_large_memory(
+    make_memory: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.live_index.SAMPLE", 1_000)
+    monkeypatch.setattr("stores.shaping.SAMPLE", 1_000)
+    memory = opened_codes(make_memory, count=1_500)
+    assert len(memory.index) == 1_500
+    item = documents(1_500)[1_499]
+    assert memory.recall(Query(item.text, k=1))[0].item_id == item.mem_id
