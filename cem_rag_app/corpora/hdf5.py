@@ -29,6 +29,8 @@ _SAMPLE = 200
 _LARGEST_DIMENSION = 16_384
 _LARGEST_SEQUENCE = 4_096
 _MOST_COLUMNS = 256
+_LARGEST_CHUNK = 8 * 2**20
+"""Bytes that HDF5 unpacks at once, however little of a chunk is wanted: the largest sequence as float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,11 @@ def _numbers(file: Any, key: str, largest: Sequence[int]) -> FloatArray | None:
         raise _Unfit(f"{key} is a group, not an array")
     if dataset.dtype.kind not in "fiub":
         raise _Unfit(f"{key} holds {dataset.dtype}, not numbers")
+    if dataset.external or dataset.is_virtual:
+        raise _Unfit(f"{key} lies in other files, which are not opened")
+    chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
+    if chunk > _LARGEST_CHUNK:
+        raise _Unfit(f"{key} is stored in chunks of {chunk} bytes; {_LARGEST_CHUNK} is the most")
     shape = tuple(dataset.shape or ())
     while len(shape) > 1 and len(shape) > len(largest) and shape[0] == 1:
         shape = shape[1:]

@@ -111,6 +111,36 @@ def test_every_file_that_does_not_fit_is_named_with_its_reason(collection: Vecto
     assert (report.inserted, report.files) == (6, 22)
 
 
+def test_data_of_other_files_is_not_taken(collection: VectorCollection, folder: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(z(7).tobytes())
+    write(tmp_path / "other.h5", z=z(8))
+    with h5py.File(folder / "0000" / "external.h5", "w") as file:
+        file.create_dataset("z", (DIMENSION,), "f4", external=[(str(secret), 0, 4 * DIMENSION)])
+    with h5py.File(folder / "0000" / "virtual.h5", "w") as file:
+        layout = h5py.VirtualLayout((DIMENSION,), "f4")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "z", (DIMENSION,))
+        file.create_virtual_dataset("z", layout)
+    report = import_folder(collection, folder)
+    assert report.inserted == 6
+    assert {refused.file_path: refused.reason for refused in report.refused} == {
+        f"0000/{name}.h5": "z lies in other files, which are not opened" for name in ("external", "virtual")
+    }
+
+
+def test_a_chunk_that_unpacks_to_far_more_than_its_vector_is_not_unpacked(
+    collection: VectorCollection, folder: Path
+) -> None:
+    for name, size in (("bomb", 2**24), ("small", 2**10)):
+        with h5py.File(folder / "0000" / f"{name}.h5", "w") as file:
+            made = file.create_dataset("z", (DIMENSION,), "f4", chunks=(size,), maxshape=(None,), compression="gzip")
+            made[:] = z(size)
+    report = import_folder(collection, folder)
+    assert report.inserted == 7
+    assert [refused.file_path for refused in report.refused] == ["0000/bomb.h5"]
+    assert "chunks of 67108864 bytes" in report.refused[0].reason
+
+
 def test_kinds_of_numbers_and_spare_axes_are_taken(collection: VectorCollection, folder: Path) -> None:
     write(folder / "0002" / "double.h5", z=z(21).astype(np.float64))
     write(folder / "0002" / "half.h5", z=z(22).astype(np.float16))
