@@ -78,10 +78,17 @@ class VectorFolder:
         if not self.paths:
             raise EmptyInputError("no .h5 file lies in it.", file=folder, remedy="Give the folder of the .h5 files.")
         self._labels = _labels(folder / LABELS_FILE)
+        self._first: dict[str, Path] = {}
+        for path in self.paths:
+            self._first.setdefault(self.identifier(path), path)
 
     def identifier(self, path: Path) -> str:
         """A file's id: its path in the folder, without the suffix."""
         return path.relative_to(self.folder).with_suffix("").as_posix()
+
+    def is_second(self, path: Path) -> bool:
+        """Whether another file, named differently by its suffix alone, has the same id and comes before it."""
+        return self._first[self.identifier(path)] != path
 
     def shape(self) -> Shape:
         """The dimension and the columns that most of a sample of the files have: one odd file does not rule."""
@@ -108,6 +115,8 @@ class VectorFolder:
 
     def _vector_file(self, path: Path, name: str, shape: Shape) -> VectorFile:
         identifier = self.identifier(path)
+        if self.is_second(path):
+            raise _Unfit(f"it would have the id of {self._first[identifier].name}; give one of them another name")
         found = _read(path)
         z, vec = found.z, found.vec
         if vec is not None and shape.columns is not None and vec.shape[1] != shape.columns:

@@ -17,7 +17,7 @@ BATCH = 512
 
 @dataclass(slots=True)
 class FolderReport:
-    """What an import did; ``duplicates`` were stored already, by id or by content."""
+    """What became of the files; ``duplicates`` were stored already, by id or by content."""
 
     files: int = 0
     inserted: int = 0
@@ -50,8 +50,8 @@ def import_folder(
     for start in range(0, len(source.paths), BATCH):
         paths = source.paths[start : start + BATCH]
         known = collection.known(source.identifier(path) for path in paths)
-        report.duplicates += len(known)
-        fresh = [path for path in paths if source.identifier(path) not in known]
+        fresh = [path for path in paths if source.is_second(path) or source.identifier(path) not in known]
+        report.duplicates += len(paths) - len(fresh)
         _store(collection, list(source.read(fresh, shape)), report)
         if progress is not None:
             progress(min(start + BATCH, len(source.paths)), len(source.paths))

@@ -141,6 +141,16 @@ def test_a_chunk_that_unpacks_to_far_more_than_its_vector_is_not_unpacked(
     assert "chunks of 67108864 bytes" in report.refused[0].reason
 
 
+def test_of_two_files_with_one_id_the_second_is_named(collection: VectorCollection, folder: Path) -> None:
+    write(folder / "0000" / "00000000.hdf5", z=z(30))
+    for inserted, duplicates in ((6, 0), (0, 6)):
+        report = import_folder(collection, folder)
+        assert (report.files, report.inserted, report.duplicates) == (7, inserted, duplicates)
+        assert [refused.file_path for refused in report.refused] == ["0000/00000000.hdf5"]
+        assert "the id of 00000000.h5" in report.refused[0].reason
+    np.testing.assert_allclose(collection.get("0000/00000000").z, z(0) / np.linalg.norm(z(0)), atol=1e-6)
+
+
 def test_kinds_of_numbers_and_spare_axes_are_taken(collection: VectorCollection, folder: Path) -> None:
     write(folder / "0002" / "double.h5", z=z(21).astype(np.float64))
     write(folder / "0002" / "half.h5", z=z(22).astype(np.float16))
