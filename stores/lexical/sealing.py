@@ -164,7 +164,10 @@ def _write_batch(
         old_chunks = old.numbers[old_chunks]
     occurrences = np.array([source.fresh_ids.count(",") + 1 if source.fresh_ids else 0 for source in batch])
     ids = parse_ids(",".join(source.fresh_ids for source in batch if source.fresh_ids))
-    fresh = len(codes) - len(fresh_ids) + np.searchsorted(fresh_ids, ids)
+    # A row that is gone may have left terms behind: they are no other chunk's.
+    places = np.searchsorted(fresh_ids, ids)
+    there = np.isin(ids, fresh_ids)
+    fresh = np.where(there, len(codes) - len(fresh_ids) + places, _NOT_THERE)
     starts, chunks, counts = _combine(rows, old_starts, old_chunks, old_counts, np.cumsum(occurrences), fresh)
     sizes_of = np.diff(starts)
     some = np.flatnonzero(sizes_of)
@@ -189,7 +192,10 @@ def _combine(
     fresh_ends: Integers,
     fresh: Integers,
 ) -> tuple[Integers, Integers, Integers]:
-    """Postings of each term: the old ones that stay, then the fresh ones, occurrences of one chunk counted together."""
+    """Postings of each term: the old ones that stay, then the fresh ones, occurrences of one chunk counted together.
+
+    Numbers below zero are chunks that are gone.
+    """
     starts = np.zeros(rows.size + 1, dtype=np.int64)
     chunks = np.empty(old_chunks.size + fresh.size, dtype=np.int64)
     counts = np.empty(old_chunks.size + fresh.size, dtype=np.int64)
@@ -203,7 +209,9 @@ def _combine(
             held += 1
         first = end
         while at < fresh_ends[row]:
-            if end > first and chunks[end - 1] == fresh[at]:
+            if fresh[at] < 0:
+                pass
+            elif end > first and chunks[end - 1] == fresh[at]:
                 counts[end - 1] += 1
             else:
                 chunks[end], counts[end] = fresh[at], 1
