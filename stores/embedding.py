@@ -63,7 +63,7 @@ class Embedder:
         out = np.empty((len(stored), encoder.dimension), dtype=np.float32)
         for key in dict.fromkeys(frame.dictionary_key for frame in stored):
             rows = [row for row, frame in enumerate(stored) if frame.dictionary_key == key]
-            dictionary = self._frames.dictionary(key)
+            dictionary = stored[rows[0]].dictionary
             for start in range(0, len(rows), batch_size):
                 some = rows[start : start + batch_size]
                 out[some] = encoder.encode([stored[row].frame for row in some], dictionary)

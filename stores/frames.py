@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
@@ -19,16 +20,18 @@ from stores.catalog.notes import get_value, set_value
 from stores.catalog.tables import dictionaries, packs
 
 CURRENT_DICTIONARY = "dictionary"
+_T = TypeVar("_T")
 _REMEDY = "Run `cem-rag check`, and restore the file from a copy."
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
-    """A chunk's compressed bytes and the dictionary they need."""
+    """A chunk's compressed bytes and the dictionary they need, which a repack meanwhile cannot take away."""
 
     chunk_id: int
     frame: bytes
     dictionary_key: int
+    dictionary: Dictionary
     raw_size: int
 
 
@@ -55,14 +58,7 @@ class FrameStore:
             MemoryCorruptError: a frame or its pack is damaged or missing.
         """
         wanted = list(chunk_ids)
-        try:
-            return self._snapshot(wanted)
-        except FileNotFoundError:
-            pass  # another process re-packed since the snapshot and removed old packs: the catalog knows the new ones
-        try:
-            return self._snapshot(wanted)
-        except FileNotFoundError as error:
-            raise MemoryCorruptError(f"{error.filename} is missing.", remedy=_REMEDY) from error
+        return _in_a_later_snapshot(lambda: self._snapshot(wanted))
 
     def read_here(self, where: Iterable[Location]) -> list[StoredFrame]:
         """Frames at known places, for a caller who holds the writer lock, so that no pack can vanish.
@@ -71,7 +67,7 @@ class FrameStore:
             MemoryCorruptError: a frame or its pack is damaged or missing.
         """
         try:
-            return [self._read(place) for place in where]
+            return [self._read(place, self.dictionary(place.dictionary_key)) for place in where]
         except FileNotFoundError as error:
             raise MemoryCorruptError(f"{error.filename} is missing.", remedy=_REMEDY) from error
 
@@ -85,20 +81,20 @@ class FrameStore:
             found = self._dictionaries.get(key)
         if found is not None:
             return found
-        try:
+
+        def load() -> Dictionary:
             with self._database.read() as connection:
                 return self._dictionary(connection, key)
-        except FileNotFoundError as error:
-            raise MemoryCorruptError(f"{error.filename} is missing.", remedy=_REMEDY) from error
+
+        return _in_a_later_snapshot(load)
 
     def compressor(self) -> tuple[int, Compressor]:
-        """The key of the memory's current dictionary and a compressor for it."""
-        with self._database.read() as connection:
-            key = int(get_value(connection, CURRENT_DICTIONARY))
-        with self._lock:
-            if key not in self._compressors:
-                self._compressors[key] = Compressor(self.dictionary(key), self._level)
-            return key, self._compressors[key]
+        """The key of the memory's current dictionary and a compressor for it.
+
+        Raises:
+            MemoryCorruptError: the dictionary is missing or damaged.
+        """
+        return _in_a_later_snapshot(self._current)
 
     def pack_path(self, number: int) -> Path:
         """The file of a pack."""
@@ -114,7 +110,8 @@ class FrameStore:
                 del self._packs[number]  # closed when the last who reads in it is done
             for key in self._dictionaries.keys() - known_keys:
                 del self._dictionaries[key]
-                self._compressors.pop(key, None)
+            for key in self._compressors.keys() - known_keys:
+                del self._compressors[key]
 
     def close(self) -> None:
         """Close the maps."""
@@ -126,9 +123,20 @@ class FrameStore:
     def _snapshot(self, wanted: list[int]) -> dict[int, StoredFrame]:
         with self._database.read() as connection:
             where = locations(connection, wanted)
-            for key in {place.dictionary_key for place in where.values()}:
-                self._dictionary(connection, key)  # now: a repack may drop it from the catalog before it is asked for
-        return {chunk_id: self._read(place) for chunk_id, place in where.items()}
+            # Now: a repack may drop them from the catalog before they are asked for.
+            known = {
+                key: self._dictionary(connection, key) for key in {place.dictionary_key for place in where.values()}
+            }
+        return {chunk_id: self._read(place, known[place.dictionary_key]) for chunk_id, place in where.items()}
+
+    def _current(self) -> tuple[int, Compressor]:
+        with self._database.read() as connection:
+            key = int(get_value(connection, CURRENT_DICTIONARY))
+            dictionary = self._dictionary(connection, key)
+        with self._lock:
+            if key not in self._compressors:
+                self._compressors[key] = Compressor(dictionary, self._level)
+            return key, self._compressors[key]
 
     def _dictionary(self, connection: Connection, key: int) -> Dictionary:
         with self._lock:
@@ -136,7 +144,7 @@ class FrameStore:
                 self._dictionaries[key] = self._load_dictionary(connection, key)
             return self._dictionaries[key]
 
-    def _read(self, place: Location) -> StoredFrame:
+    def _read(self, place: Location, dictionary: Dictionary) -> StoredFrame:
         frame = place.frame
         if frame is None:
             assert place.pack_number is not None and place.pack_index is not None
@@ -151,7 +159,7 @@ class FrameStore:
             raise MemoryCorruptError(
                 f"{file} is damaged: the frame of chunk {place.chunk_id} does not match its checksum.", remedy=_REMEDY
             )
-        return StoredFrame(place.chunk_id, frame, place.dictionary_key, place.raw_size)
+        return StoredFrame(place.chunk_id, frame, place.dictionary_key, dictionary, place.raw_size)
 
     def _pack(self, number: int) -> Reader:
         with self._lock:
@@ -187,6 +195,21 @@ class FrameStore:
         if dictionary.digest != row.digest:
             raise MemoryCorruptError(f"{file} is damaged: its dictionary does not match its digest.", remedy=_REMEDY)
         return dictionary
+
+
+def _in_a_later_snapshot(read: Callable[[], _T]) -> _T:
+    """What ``read`` finds, in a second snapshot where the first one speaks of a pack that is no longer there.
+
+    Another process re-packed since the first and removed old packs: the catalog knows the new ones.
+    """
+    try:
+        return read()
+    except FileNotFoundError:
+        pass
+    try:
+        return read()
+    except FileNotFoundError as error:
+        raise MemoryCorruptError(f"{error.filename} is missing.", remedy=_REMEDY) from error
 
 
 def pack_path(folder: Path, number: int) -> Path:

@@ -5,14 +5,18 @@ Called for the few chunks that a caller will read, for what a caller deletes or 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
+from cem_rag_app.errors import MemoryCorruptError, ZpkgError
 from cem_rag_app.schema import FloatArray, Message
 from cem_rag_app.zpkg import late
 from cem_rag_app.zpkg.dictionary import Dictionary
 from stores.catalog.conversation import MessageRow
 from stores.frames import FrameStore, StoredFrame
 from stores.lexical.tokens import stored_terms
+
+_log = logging.getLogger(__name__)
 
 NO_DICTIONARY = Dictionary(b"")
 
@@ -21,21 +25,44 @@ def open_texts(frames: FrameStore, chunk_ids: Iterable[int], *, limit: int) -> d
     """Texts by chunk id; a chunk that does not exist is left out.
 
     Raises:
-        MemoryCorruptError: a frame, its pack or its dictionary is damaged or missing.
+        MemoryCorruptError: a frame, its pack or its dictionary is damaged or missing, or a chunk is no text.
         FrameError: a frame does not hold what a chunk holds, or more than ``limit`` bytes.
     """
     found = frames.frames(dict.fromkeys(chunk_ids))
-    return {chunk_id: open_bytes(frames, stored, limit=limit).decode() for chunk_id, stored in found.items()}
+    return {chunk_id: _open_text(frames, chunk_id, stored, limit=limit) for chunk_id, stored in found.items()}
+
+
+def _open_text(frames: FrameStore, chunk_id: int, stored: StoredFrame, *, limit: int) -> str:
+    try:
+        return open_bytes(frames, stored, limit=limit).decode()
+    except UnicodeDecodeError as error:
+        raise MemoryCorruptError(
+            f"Chunk {chunk_id} is no UTF-8 text (byte {error.start}).",
+            remedy="Delete its document, or store it again from a text.",
+        ) from error
 
 
 def open_bytes(frames: FrameStore, stored: StoredFrame, *, limit: int) -> bytes:
     """The bytes of one chunk."""
-    return late.decompress(stored.frame, frames.dictionary(stored.dictionary_key), limit=limit)
+    return late.decompress(stored.frame, stored.dictionary, limit=limit)
 
 
 def open_terms(frames: FrameStore, chunk_ids: Iterable[int], *, limit: int) -> dict[int, str]:
-    """Search terms by chunk id, for a lexical index that was lost: nothing else needs a text to make one."""
-    return {chunk_id: stored_terms(text) for chunk_id, text in open_texts(frames, chunk_ids, limit=limit).items()}
+    """Search terms by chunk id, for a lexical index that was lost: nothing else needs a text to make one.
+
+    A chunk that cannot be opened is named in the log and left out: the others are to be found again.
+    """
+    wanted = list(chunk_ids)
+    try:
+        texts = open_texts(frames, wanted, limit=limit)
+    except (MemoryCorruptError, ZpkgError):
+        texts = {}
+        for chunk_id in wanted:
+            try:
+                texts.update(open_texts(frames, [chunk_id], limit=limit))
+            except (MemoryCorruptError, ZpkgError) as error:
+                _log.warning("Chunk %d is left out of full-text search: %s", chunk_id, error)
+    return {chunk_id: stored_terms(text) for chunk_id, text in texts.items()}
 
 
 def open_messages(frames: FrameStore, rows: Sequence[MessageRow], *, limit: int) -> list[Message]:
