@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cem_rag_app import schema
 from cem_rag_app.errors import CemRagError, MemoryMissingError
 from ui.addresses import LOOPBACK
 from ui.api.errors import add_error_handlers
-from ui.api.keys import ApiKey, document_key
+from ui.api.keys import ApiKey, document_key, holds_key
 from ui.api.limits import BodyLimit
 from ui.api.metrics import CONTENT_TYPE, Measured, Metrics
 from ui.api.searches import Searches
@@ -137,22 +138,44 @@ def create_api(services: Services) -> FastAPI:
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     @api.get("/healthz", responses={503: {"model": Health}})
-    def healthz(response: Response) -> Health:
-        """Tell whether what is served can be read; 503 with the reason when it cannot."""
-        answer = health(services)
+    def healthz(request: Request, response: Response) -> Health:
+        """Tell whether what is served can be read; 503 when it cannot, with the reason for who has the key."""
+        key = server.api_key
+        answer = health(services, in_full=key is None or holds_key(request.scope, key.get_secret_value()))
         response.status_code = 200 if answer.status == "ok" else 503
         return answer
 
     return api
 
 
-def health(services: Services) -> Health:
-    """Open what is served and read from it; who serves vectors needs no memory beside them."""
+def health(services: Services, *, in_full: bool = False) -> Health:
+    """Open what is served and read from it; who serves vectors needs no memory beside them.
+
+    Args:
+        services: The wired parts. Nothing is made that is not there.
+        in_full: Whether the reason is told although there is a key. It may name a folder or a database.
+    """
     serves_vectors = services.settings.vectors.folder is not None
     problem = _problem(lambda: services.memory.status())  # noqa: PLW0108 - opening it is looked at too
     if serves_vectors and (problem is None or isinstance(problem, MemoryMissingError)):
-        problem = _problem(lambda: services.vectors.position())  # noqa: PLW0108
-    return Health(status="ok") if problem is None else Health(status="unavailable", detail=str(problem))
+        problem = _problem(lambda: _read_vectors(services))
+    if problem is None:
+        return Health(status="ok")
+    if in_full or services.settings.server.api_key is None:
+        return Health(status="unavailable", detail=str(problem))
+    logging.getLogger(__name__).warning("What is served cannot be read: %s", problem)
+    return Health(status="unavailable")
+
+
+def _read_vectors(services: Services) -> None:
+    from stores.vectors.service import VectorCollection
+
+    folder = services.settings.vectors.folder
+    if folder is not None and not VectorCollection.exists(folder):
+        raise MemoryMissingError(
+            f"There is no vector collection in {folder} yet.", remedy="The first request makes it."
+        )
+    services.vectors.position()
 
 
 def _problem(look: Callable[[], object]) -> CemRagError | None:

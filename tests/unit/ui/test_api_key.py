@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
+from cem_rag_app.errors import MemoryCorruptError
 from cem_rag_app.settings import ServerSettings, Settings
 from tests.fakes.services import fake_services
 from tests.fakes.vectors import FakeCollection
@@ -97,6 +98,19 @@ def test_the_description_names_the_key_where_it_is_asked_for():
     assert described["paths"]["/search"]["post"]["security"] == [{"Bearer": []}, {"ApiKey": []}]
     assert "401" in described["paths"]["/search"]["post"]["responses"]
     assert described["paths"]["/healthz"]["get"]["security"] == []
+
+
+def test_without_the_key_health_is_one_word_and_the_reason_goes_to_the_log(caplog):
+    app, memory = api()
+
+    def broken():
+        raise MemoryCorruptError("/home/me/memory is damaged.")
+
+    memory.status = broken
+    stranger, owner = client(app).get("/healthz"), client(app, **{"X-API-Key": KEY}).get("/healthz")
+    assert (stranger.status_code, stranger.json()) == (503, {"status": "unavailable", "detail": ""})
+    assert "/home/me/memory is damaged." in caplog.text
+    assert (owner.status_code, owner.json()["detail"]) == (503, "/home/me/memory is damaged.")
 
 
 def test_a_key_that_is_easily_guessed_is_refused():

@@ -271,7 +271,7 @@ async def test_what_is_not_there_is_told_like_every_other_error():
 
 async def test_health_needs_no_memory_where_vectors_are_served(tmp_path):
     served = {"memory": tmp_path / "none", "vectors": VectorSettings(folder=tmp_path / "vectors")}
-    services, memory, _ = fake_services(vectors=FakeCollection(items()), settings=Settings(**served))
+    services, memory, _ = fake_services(settings=Settings(**served))
 
     def missing():
         raise MemoryMissingError("There is no memory.")
@@ -279,4 +279,10 @@ async def test_health_needs_no_memory_where_vectors_are_served(tmp_path):
     memory.status = missing
     transport = httpx.ASGITransport(app=create_api(services))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
-        assert (await http.get("/healthz")).json()["status"] == "ok"
+        before = await http.get("/healthz")
+        assert not (tmp_path / "vectors").exists()
+        await http.get("/stats")
+        after = await http.get("/healthz")
+    services.close()
+    assert (before.status_code, after.status_code) == (503, 200)
+    assert "no vector collection" in before.json()["detail"]
