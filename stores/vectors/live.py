@@ -82,10 +82,11 @@ class LiveVectors:
             deleted = self._catalog.deleted_after(state.covers.deletion, now.deletion)
             live = state.live & ~np.isin(state.chunk_ids, deleted) if len(deleted) else state.live
             state = replace(state, live=live, covers=Position(state.covers.chunk_id, now.deletion))
+            self._state = state
             self.unsaved += len(deleted)
             while state.covers.chunk_id < now.chunk_id:
-                state = self._extended(state, now)
-            self._state = state
+                # Kept piece by piece: vectors are added in place, and must not be added again when a later piece fails.
+                state = self._state = self._extended(state, now)
             if self._outgrown(state):
                 self.build()
             return now
@@ -167,7 +168,7 @@ class LiveVectors:
             DiskFullError: no space is left.
         """
         with self._lock:
-            if self._state is not None and self.unsaved:
+            if self._state is not None and self.unsaved and _agrees(self._state):
                 save_index(self._folder, self._state)
                 self.unsaved = 0
 
@@ -186,6 +187,9 @@ class LiveVectors:
 
     def _usable_state(self, now: Position) -> SavedIndex | None:
         """What is in memory, else on disk, else built anew; None while the collection never held a vector."""
+        if self._state is not None and not _agrees(self._state):
+            _log.warning("An addition to the index of %s was cut short: the index is read or made again.", self._folder)
+            self._state, self._looked_on_disk = None, False
         if self._state is None and not self._looked_on_disk:
             self._state = self._load(now)
             self._looked_on_disk = True
@@ -230,3 +234,8 @@ class LiveVectors:
         if len(keys) > _TRAIN_AT_MOST:
             some = np.sort(np.random.default_rng(0).choice(keys, _TRAIN_AT_MOST, replace=False))
         return self._catalog.vectors_of(some.tolist())
+
+
+def _agrees(state: SavedIndex) -> bool:
+    """Whether every vector has its key: not so when an addition ended halfway."""
+    return len(state.index) == len(state.chunk_ids)

@@ -217,6 +217,42 @@ def test_a_damaged_vector_is_named_and_no_index_is_made_of_it(tmp_path: Path, pa
     again.close()
 
 
+def with_a_damaged_row(path: Path, key: int) -> bytes:
+    """Flip a bit of a stored vector; returns what it was."""
+    with sqlite3.connect(path) as connection:
+        (data,) = connection.execute("SELECT z FROM vectors WHERE item_key = ?", (key,)).fetchone()
+        connection.execute("UPDATE vectors SET z = ? WHERE item_key = ?", (bytes([data[0] ^ 1]) + data[1:], key))
+    connection.close()
+    return data
+
+
+def test_a_piece_that_fails_leaves_the_pieces_before_it_in_the_index_once(tmp_path: Path) -> None:
+    rows = np.random.default_rng(5).standard_normal((5_000, 6)).astype(np.float32)
+    made = VectorCollection.create(tmp_path / "vectors")
+    made.add([VectorItem(str(number), rows[number]) for number in range(10)])
+    assert made.search(SearchRequest(rows[3], k=1))[0].id == "3"
+    made.add([VectorItem(str(number), rows[number]) for number in range(10, 5_000)])
+    whole = with_a_damaged_row(tmp_path / "vectors" / "vectors.sqlite", 4_900)
+    for _ in range(3):
+        with pytest.raises(MemoryCorruptError, match="key 4900"):
+            made.search(SearchRequest(rows[3]))
+    with sqlite3.connect(tmp_path / "vectors" / "vectors.sqlite") as connection:
+        connection.execute("UPDATE vectors SET z = ? WHERE item_key = 4900", (whole,))
+    connection.close()
+    for number in (3, 11, 4_000, 4_899, 4_999):
+        assert made.search(SearchRequest(rows[number], k=1))[0].id == str(number)
+    assert len(made._index._state.index) == 5_000
+    made.close()
+
+
+def test_an_index_with_more_vectors_than_keys_is_made_again(collection: VectorCollection, parts: list[Part]) -> None:
+    collection.search(SearchRequest(parts[0].z))
+    collection._index._state.index.add(np.stack([part.z for part in parts[:3]]))
+    collection.add([VectorItem("new", -parts[5].z)])
+    assert collection.search(SearchRequest(-parts[5].z, k=1))[0].id == "new"
+    assert len(collection._index._state.index) == len(parts) + 1
+
+
 def test_without_a_wish_the_size_decides_how_vectors_are_searched() -> None:
     assert parameters_for(10_000).kind == "flat"
     assert (parameters_for(10_001).kind, parameters_for(1_000_000).nlist) == ("ivf", 4_000)
