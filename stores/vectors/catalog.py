@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, delete, func, insert, inspect, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, inspect, literal_column, select, text, update
 
 from cem_rag_app.errors import (
     DimensionError,
@@ -67,7 +68,7 @@ class VectorCatalog:
             MemoryExistsError: the database holds a collection already.
         """
         with self.database.write() as connection:
-            if inspect(connection).has_table(collection.name) and connection.execute(select(collection)).first():
+            if inspect(connection).has_table(collection.name) and connection.execute(select(collection.c.name)).first():
                 raise MemoryExistsError(
                     f"{self.database.name} holds a vector collection already.",
                     remedy="Open it, or name another database.",
@@ -75,9 +76,20 @@ class VectorCatalog:
             metadata.create_all(connection)
             connection.execute(
                 insert(collection).values(
-                    name=NAME, schema_version=SCHEMA_VERSION, metric=metric, next_key=1, next_deletion=1
+                    name=NAME,
+                    schema_version=SCHEMA_VERSION,
+                    metric=metric,
+                    next_key=1,
+                    next_deletion=1,
+                    identity=uuid.uuid4().hex,
                 )
             )
+
+    def exists(self) -> bool:
+        """Whether the database holds a collection."""
+        with self.database.read() as connection:
+            found = inspect(connection).has_table(collection.name)
+            return found and connection.execute(select(collection.c.name)).first() is not None
 
     def describe(self) -> tuple[Metric, int | None]:
         """Metric and dimension; the latter is None before the first vector.
@@ -93,7 +105,9 @@ class VectorCatalog:
         with self.database.read() as connection:
             if not inspect(connection).has_table(collection.name):
                 raise missing
-            row = connection.execute(select(collection)).first()
+            row = connection.execute(
+                select(collection.c.schema_version, collection.c.metric, collection.c.dimension)
+            ).first()
         if row is None:
             raise missing
         if row.schema_version > SCHEMA_VERSION:
@@ -102,6 +116,28 @@ class VectorCatalog:
                 remedy="Upgrade this program.",
             )
         return ("l2" if row.metric == "l2" else "cosine"), row.dimension
+
+    def identity(self) -> str:
+        """What tells this collection from every other; one made before there was such a thing is given it now."""
+        with self.database.read() as connection:
+            # Every column there is: naming one that an older table lacks is an error.
+            row = connection.execute(select(literal_column("*")).select_from(collection)).mappings().one()
+        if row.get("identity"):
+            return str(row["identity"])
+        if "identity" not in row:
+            with self.database.write() as connection:
+                connection.execute(text("ALTER TABLE collection ADD COLUMN identity VARCHAR(32)"))
+        with self.database.write() as connection:
+            locked = _lock(connection)
+            if not locked.identity:
+                connection.execute(update(collection).values(identity=uuid.uuid4().hex))
+            return str(connection.execute(select(collection.c.identity)).scalar_one())
+
+    def fingerprint(self, key: int) -> int | None:
+        """Of the vector with a key; None when it is gone."""
+        with self.database.read() as connection:
+            query = select(vectors.c.fingerprint).where(vectors.c.item_key == key)
+            return connection.execute(query).scalar_one_or_none()
 
     def position(self) -> Position:
         """The last key and the last deletion handed out."""
@@ -308,7 +344,9 @@ def _known(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
 
 
 def _named(row: Row[Any]) -> Named:
-    shown = {name: value for name in COLUMNS if (value := getattr(row, name))}
+    shown = {name: value for name in COLUMNS if (value := getattr(row, name)) is not None}
+    if not row.file_path:  # the column takes no NULL: "" is an item without a file
+        del shown["file_path"]
     shown.update(json.loads(row.metadata) if row.metadata else {})
     return Named(row.item_key, row.id, shown)
 

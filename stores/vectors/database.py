@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from cem_rag_app.errors import (
@@ -22,6 +22,7 @@ from cem_rag_app.errors import (
 
 _BUSY_SECONDS = 30.0
 _CODE_MASK = 0xFF  # SQLite's extended result codes carry the primary code in the low byte
+_SECRETS = ("password", "passwd", "passphrase", "pwd", "secret", "token")
 _EXTRAS = {"postgresql": "postgres", "mysql": "oceanbase"}
 
 
@@ -32,13 +33,14 @@ class VectorDatabase:
         url: ``sqlite:///PATH``, ``postgresql+psycopg://…`` or ``mysql+pymysql://…`` (OceanBase).
 
     Raises:
-        SettingsError: the URL cannot be understood.
+        SettingsError: the URL cannot be understood, or has a secret where it would be shown.
         MissingDependencyError: its driver is not installed.
     """
 
     def __init__(self, url: str) -> None:
         try:
             parsed = make_url(url)
+            _refuse_secrets(parsed)
             self.name = parsed.render_as_string(hide_password=True)
             self._engine = _engine(url, parsed.get_backend_name())
         except (ArgumentError, NoSuchModuleError) as error:
@@ -96,6 +98,15 @@ class VectorDatabase:
             f"The database {self.name} refused ({error.orig}).",
             remedy="Everything acknowledged before is stored; look at the database and its address.",
         )
+
+
+def _refuse_secrets(url: URL) -> None:
+    for name in url.query:
+        if name.lower().endswith(_SECRETS):
+            raise SettingsError(
+                f"The catalog URL has {name!r} among its options, where it would be kept and shown.",
+                remedy="Write a password before the host: postgresql+psycopg://USER:PASSWORD@HOST/DATABASE.",
+            )
 
 
 def _engine(url: str, backend: str) -> Engine:

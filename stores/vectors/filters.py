@@ -38,6 +38,10 @@ _COMPARISONS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "$ne": operator.ne,
 }
 _MOST_VALUES = 1_000
+_MOST_CONDITIONS = 500
+"""In a whole filter: SQLite refuses expressions deeper than 1,000."""
+_MOST_VALUES_ALTOGETHER = 10_000
+"""In a whole filter: SQLite binds 32,766 values, PostgreSQL 65,535."""
 _DEEPEST = 8
 _LARGEST = 2**31 - 1
 
@@ -48,7 +52,35 @@ def filter_condition(filters: Mapping[str, Any]) -> ColumnElement[bool]:
     Raises:
         FilterError: a key or value that cannot be understood.
     """
+    conditions, values = _size(filters, 0)
+    if conditions > _MOST_CONDITIONS or values > _MOST_VALUES_ALTOGETHER:
+        raise FilterError(
+            f"A filter holds at most {_MOST_CONDITIONS} conditions and {_MOST_VALUES_ALTOGETHER} values, "
+            "those under $not, $ne and a null among others twice.",
+            remedy='Write values of one key as a list, {"label": ["a", "b"]}, or ask several questions.',
+        )
     return _all_of(filters, 0)
+
+
+def _size(filters: Any, depth: int) -> tuple[int, int]:
+    """Conditions and values in SQL; what is no filter counts nothing here and is refused where it is read."""
+    if not isinstance(filters, Mapping) or depth > _DEEPEST:
+        return 1, 0
+    conditions = values = 0
+    for key, value in filters.items():
+        if key in ("$and", "$or") and isinstance(value, (list, tuple)):
+            sizes = [_size(part, depth + 1) for part in value]
+        elif key == "$not":
+            sizes = [_size(value, depth + 1)] * 2  # the condition, and whether it is known
+        elif isinstance(value, Mapping):
+            sizes = [(len(value) + ("$ne" in value), len(value))]  # unlike it, or unknown
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            sizes = [(1 + (None in value), len(value))]
+        else:
+            sizes = [(1, 1)]
+        conditions += sum(size[0] for size in sizes)
+        values += sum(size[1] for size in sizes)
+    return max(1, conditions), values
 
 
 def _all_of(filters: Any, depth: int) -> ColumnElement[bool]:
@@ -84,9 +116,10 @@ def _one_of(key: str, column: Column[Any], values: list[Any]) -> ColumnElement[b
     if len(values) > _MOST_VALUES:
         raise FilterError(f"The filter {key!r} has more than {_MOST_VALUES} values.")
     given = [_checked(key, value) for value in values if value is not None]
-    alternatives = [column.in_(given)] if given else []
+    alternatives: list[ColumnElement[bool]] = [column.in_(given)] if given else []
     if None in values:
-        alternatives.append(column.is_(None))
+        # That column takes no NULL: "" stands for it.
+        alternatives.append(column == "" if key == "file_path" else column.is_(None))
     return or_(*alternatives) if alternatives else false()
 
 

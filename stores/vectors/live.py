@@ -22,7 +22,6 @@ from stores.indexes.files import SavedIndex, load_index, save_index
 from stores.vectors.catalog import VectorCatalog
 
 _NPROBE = 64
-_ENCODER = "z"
 _PIECE = 4_096
 _MASKS_KEPT = 16
 _TRAIN_AT_MOST = 160_000
@@ -52,6 +51,7 @@ class LiveVectors:
         self._folder = folder
         self._catalog = catalog
         self._metric = metric
+        self._encoder = f"z:{catalog.identity()}"
         self._wanted = wanted
         self._lock = threading.RLock()
         self._state: SavedIndex | None = None
@@ -150,7 +150,7 @@ class LiveVectors:
                 np.empty(0, dtype=np.int64),
                 np.empty(0, dtype=bool),
                 Position(0, now.deletion),
-                _ENCODER,
+                self._encoder,
                 (),
                 0,
             )
@@ -169,7 +169,8 @@ class LiveVectors:
         """
         with self._lock:
             if self._state is not None and self.unsaved and _agrees(self._state):
-                save_index(self._folder, self._state)
+                last = self._state.chunk_ids[-1:].tolist()
+                save_index(self._folder, replace(self._state, probe=self._probe(last)))
                 self.unsaved = 0
 
     def _extended(self, state: SavedIndex, now: Position) -> SavedIndex:
@@ -207,10 +208,20 @@ class LiveVectors:
             return None
         ahead = saved.covers.chunk_id > now.chunk_id or saved.covers.deletion > now.deletion
         parameters = saved.index.parameters
-        if ahead or parameters.metric != self._metric or saved.encoder != _ENCODER:
+        _, dimension = self._catalog.describe()
+        probe = self._probe(saved.chunk_ids[-1:].tolist())
+        other = saved.encoder != self._encoder or saved.index.dimension != dimension
+        # Of one collection, yet before a copy of its catalog was put back: the last key may mean another vector now.
+        other = other or bool(probe and saved.probe and probe != saved.probe)
+        if ahead or other or parameters.metric != self._metric:
             _log.info("The index in %s is of another collection: rebuilt.", self._folder)
             return None
         return saved
+
+    def _probe(self, keys: list[int]) -> tuple[float, ...]:
+        """The fingerprint of the last key, in halves that a float holds; nothing when it is gone."""
+        found = self._catalog.fingerprint(keys[0]) if keys else None
+        return () if found is None else (float(found >> 32), float(found & 0xFFFFFFFF))
 
     def _outgrown(self, state: SavedIndex) -> bool:
         """Whether the size asks for cells, or twice as many, or more than a third of the positions are dead."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import URL, make_url
 
-from cem_rag_app.errors import DimensionError, FilterError, MemoryExistsError, MemoryMissingError
+from cem_rag_app.errors import DimensionError, FilterError, MemoryCorruptError, MemoryExistsError, MemoryMissingError
 from cem_rag_app.schema import FloatArray
 from stores.catalog.chunks import Position
 from stores.files import folder_bytes, replace_file
@@ -65,23 +65,44 @@ class VectorCollection:
             index: how vectors are searched; None goes by size.
 
         Raises:
-            MemoryExistsError: the folder or the database holds a collection already.
+            MemoryExistsError: the folder or the database holds a collection already. A database in the folder itself
+                that no ``collection.json`` tells of is what a making that was cut short left: it is taken.
         """
         if cls.exists(folder):
             raise MemoryExistsError(f"{folder} holds a vector collection already.", remedy="Open it.")
         folder.mkdir(parents=True, exist_ok=True)
         catalog = VectorCatalog(VectorDatabase(catalog_url or _own_url(folder)))
         try:
-            catalog.create(metric)
-            # The password stays with whoever gave it.
-            shown = None if catalog_url is None else make_url(catalog_url).set(password=None).render_as_string()
-            config = {"format": 1, "catalog": shown, "index": None if index is None else index.to_json()}
-            encoded = json.dumps(config, indent=1).encode()
-            replace_file(folder / CONFIG_FILE, lambda file: file.write(encoded))
+            if catalog_url is not None or not catalog.exists() or catalog.describe()[0] != metric:
+                catalog.create(metric)
+            _write_config(folder, catalog_url, index)
             return cls(folder, catalog, index)
         except BaseException:
             catalog.database.close()
             raise
+
+    @classmethod
+    def open_or_create(cls, folder: Path, catalog_url: str | None = None) -> VectorCollection:
+        """Open the collection of a folder, else that of the database, else make an empty one.
+
+        So a second machine, or a folder that was lost, takes part in what a database holds; the index is made again.
+
+        Raises:
+            MemoryVersionError: a newer release made it.
+        """
+        if cls.exists(folder):
+            return cls.open(folder, catalog_url)
+        if catalog_url is not None:
+            database = VectorDatabase(catalog_url)
+            try:
+                found = VectorCatalog(database).exists()
+            finally:
+                database.close()
+            if found:
+                folder.mkdir(parents=True, exist_ok=True)
+                _write_config(folder, catalog_url, None)
+                return cls.open(folder, catalog_url)
+        return cls.create(folder, catalog_url)
 
     @classmethod
     def open(cls, folder: Path, catalog_url: str | None = None) -> VectorCollection:
@@ -94,15 +115,16 @@ class VectorCollection:
         Raises:
             MemoryMissingError: there is none.
             MemoryVersionError: a newer release made it.
+            MemoryCorruptError: ``collection.json`` is damaged.
         """
         if not cls.exists(folder):
             raise MemoryMissingError(
                 f"There is no vector collection in {folder}.", remedy="Make one with `cem-rag import DIR --as hdf5`."
             )
-        config = json.loads((folder / CONFIG_FILE).read_bytes())
-        catalog = VectorCatalog(VectorDatabase(catalog_url or config["catalog"] or _own_url(folder)))
+        place, parameters = _read_config(folder)
+        catalog = VectorCatalog(VectorDatabase(catalog_url or place or _own_url(folder)))
         try:
-            return cls(folder, catalog, None if config["index"] is None else IndexParameters(**config["index"]))
+            return cls(folder, catalog, parameters)
         except BaseException:
             catalog.database.close()
             raise
@@ -264,6 +286,27 @@ class VectorCollection:
                 if len(self._filters) > _FILTERS_KEPT:
                     self._filters.popitem(last=False)
         return keys
+
+
+def _write_config(folder: Path, catalog_url: str | None, index: IndexParameters | None) -> None:
+    # The password stays with whoever gave it.
+    shown = None if catalog_url is None else make_url(catalog_url).set(password=None).render_as_string()
+    config = {"format": 1, "catalog": shown, "index": None if index is None else index.to_json()}
+    encoded = json.dumps(config, indent=1).encode()
+    replace_file(folder / CONFIG_FILE, lambda file: file.write(encoded))
+
+
+def _read_config(folder: Path) -> tuple[str | None, IndexParameters | None]:
+    """URL of the catalog, None for the folder's own, and how vectors are searched."""
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_bytes())
+        place, index = config["catalog"], config["index"]
+        return None if place is None else str(place), None if index is None else IndexParameters(**index)
+    except (ValueError, KeyError, TypeError) as error:
+        raise MemoryCorruptError(
+            f"{folder / CONFIG_FILE} is damaged ({error!r}).",
+            remedy="Nothing is lost, the vectors are in the database: remove that file and start again.",
+        ) from error
 
 
 def _own_url(folder: Path) -> str:

@@ -38,6 +38,7 @@ collection = Table(
     Column("dimension", Integer),  # NULL until the first vector
     Column("next_key", BigInteger, nullable=False),
     Column("next_deletion", BigInteger, nullable=False),
+    Column("identity", String(32)),  # random: two collections of one size are told apart by it
 )
 """One row. Whoever writes locks it first: it is the writers' queue, on every engine and from every machine."""
 

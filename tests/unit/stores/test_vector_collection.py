@@ -14,6 +14,7 @@ from cem_rag_app.errors import (
     FilterError,
     InputError,
     MemoryCorruptError,
+    MemoryExistsError,
     MissingDependencyError,
     SettingsError,
     StoreError,
@@ -196,6 +197,132 @@ def test_an_index_of_another_collection_is_not_believed(tmp_path: Path, parts: l
     again.close()
 
 
+def test_an_index_of_another_collection_of_the_same_size_is_not_believed(tmp_path: Path, parts: list[Part]) -> None:
+    for name, some in (("one", parts[:50]), ("two", parts[50:100])):
+        made = VectorCollection.create(tmp_path / name)
+        made.add([item(number, part) for number, part in enumerate(some)])
+        made.save()
+        made.close()
+    (tmp_path / "one" / "index").rename(tmp_path / "away")
+    (tmp_path / "two" / "index").rename(tmp_path / "one" / "index")
+    again = VectorCollection.open(tmp_path / "one")
+    for number in (0, 20, 49):
+        assert again.search(SearchRequest(parts[number].z, k=1))[0].id == f"i{number}"
+    again.close()
+
+
+def test_an_index_newer_than_a_catalog_put_back_is_not_believed(tmp_path: Path, parts: list[Part]) -> None:
+    catalog = tmp_path / "vectors" / "vectors.sqlite"
+    made = VectorCollection.create(tmp_path / "vectors")
+    made.add([item(0, parts[0])])
+    made.close()
+    before = catalog.read_bytes()
+    for number in (1, 2):
+        catalog.write_bytes(before)
+        made = VectorCollection.open(tmp_path / "vectors")
+        made.add([item(number, parts[number])])
+        if number == 1:
+            made.save()
+            made.close()
+        else:
+            assert made.search(SearchRequest(parts[2].z, k=1))[0].sim_z == pytest.approx(1, abs=1e-5)
+            made.close()
+
+
+def test_a_collection_made_before_identities_is_given_one(tmp_path: Path, parts: list[Part]) -> None:
+    made = VectorCollection.create(tmp_path / "vectors")
+    made.add([item(number, part) for number, part in enumerate(parts[:5])])
+    made.close()
+    with sqlite3.connect(tmp_path / "vectors" / "vectors.sqlite") as connection:
+        connection.execute("ALTER TABLE collection DROP COLUMN identity")
+    connection.close()
+    names = set()
+    for _ in range(2):
+        again = VectorCollection.open(tmp_path / "vectors")
+        names.add(again._catalog.identity())
+        again.add([item(number, parts[number]) for number in range(5, 7)])
+        assert again.search(SearchRequest(parts[6].z, k=1))[0].id == "i6"
+        again.close()
+    assert len(names) == 1
+    assert len(names.pop()) == 32
+
+
+def test_a_catalog_by_url_is_taken_into_another_folder(tmp_path: Path, parts: list[Part]) -> None:
+    url = f"sqlite:///{tmp_path}/shared.sqlite"
+    first = VectorCollection.open_or_create(tmp_path / "here", url)
+    first.add([item(number, part) for number, part in enumerate(parts[:5])])
+    for _ in range(2):
+        second = VectorCollection.open_or_create(tmp_path / "there", url)
+        assert second.search(SearchRequest(parts[4].z, k=1))[0].id == "i4"
+        second.close()
+    first.close()
+    VectorCollection.open(tmp_path / "there").close()
+
+
+def test_a_making_that_was_cut_short_is_finished(tmp_path: Path, parts: list[Part]) -> None:
+    made = VectorCollection.create(tmp_path / "vectors")
+    made.add([item(1, parts[1])])
+    made.close()
+    (tmp_path / "vectors" / "collection.json").unlink()
+    with pytest.raises(MemoryExistsError):
+        VectorCollection.create(tmp_path / "vectors", metric="l2")
+    again = VectorCollection.create(tmp_path / "vectors")
+    assert again.search(SearchRequest(parts[1].z, k=1))[0].id == "i1"
+    again.close()
+
+
+@pytest.mark.parametrize("text", ["", '{"format": 1, "cat', "[]", '{"catalog": null, "index": {"sort": 3}}'])
+def test_a_torn_description_is_told_and_can_be_made_again(tmp_path: Path, text: str) -> None:
+    VectorCollection.create(tmp_path / "vectors").close()
+    (tmp_path / "vectors" / "collection.json").write_text(text)
+    with pytest.raises(MemoryCorruptError, match="remove that file"):
+        VectorCollection.open(tmp_path / "vectors")
+    (tmp_path / "vectors" / "collection.json").unlink()
+    VectorCollection.open_or_create(tmp_path / "vectors").close()
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"$or": [{"label": "a"}] * 1_000},
+        {"$or": [{}] * 1_000},
+        {"$or": [{"label": {"$ne": "a"}}] * 251},
+        {"$or": [{"label": [None, "a"]}] * 251},
+        {"$and": [{"label": [str(number) for number in range(1_000)]}] * 300},
+        {"$not": {"$not": {"$not": {"$or": [{"label": "a"}] * 100}}}},
+    ],
+)
+def test_a_filter_too_large_for_a_database_is_told(collection: VectorCollection, parts: list[Part], filters) -> None:
+    with pytest.raises(FilterError, match="at most 500 conditions"):
+        collection.search(SearchRequest(parts[0].z, filters=filters))
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"$or": [{"label": "a"}] * 500},
+        {"$or": [{"label": {"$ne": "a"}}] * 250},
+        {"$not": {"$or": [{"seq_len": {"$gte": 0, "$lt": 9_999}}] * 125}},
+        {"$and": [{"id": [f"i{number}" for number in range(1_000)]}] * 10},
+        {"$and": [{"$or": [{"$and": [{"$or": [{"label": [None, "a"]}, {"id": {"$ne": "b"}}]}] * 5}] * 5}] * 5},
+    ],
+)
+def test_a_filter_of_the_largest_size_is_answered(collection: VectorCollection, parts: list[Part], filters) -> None:
+    collection.search(SearchRequest(parts[0].z, filters=filters))
+
+
+def test_what_has_no_file_is_found_by_null_and_empty_text_is_kept(
+    collection: VectorCollection, parts: list[Part]
+) -> None:
+    collection.add([VectorItem("filed", parts[0].z, {"file_path": "a.h5", "label": "", "source": ""})])
+    assert collection.get("filed").metadata == {"file_path": "a.h5", "label": "", "source": ""}
+    found = collection.search(SearchRequest(parts[0].z, k=500, filters={"file_path": None}))
+    assert len(found) == len(parts)
+    assert all("file_path" not in hit.metadata for hit in found)
+    found = collection.search(SearchRequest(parts[0].z, k=500, filters={"file_path": [None, "a.h5"]}))
+    assert len(found) == len(parts) + 1
+
+
 @pytest.mark.parametrize("column", ["z", "frame"])
 def test_a_damaged_vector_is_named_and_no_index_is_made_of_it(tmp_path: Path, parts: list[Part], column: str) -> None:
     made = VectorCollection.create(tmp_path / "vectors")
@@ -331,3 +458,11 @@ def test_a_password_is_neither_stored_nor_shown(tmp_path: Path) -> None:
         VectorCollection.create(tmp_path / "a", "postgresql+psycopg://user:hush@/db?host=/nonexistent")
     assert "hush" not in str(refused.value)
     assert "hush" not in json.dumps([path.read_text() for path in tmp_path.rglob("*") if path.is_file()])
+
+
+@pytest.mark.parametrize("option", ["password", "PASSWORD", "sslpassword", "passwd"])
+def test_a_password_among_the_options_is_refused(tmp_path: Path, option: str) -> None:
+    with pytest.raises(SettingsError, match="before the host") as refused:
+        VectorCollection.create(tmp_path / "a", f"postgresql+psycopg://user@host/db?{option}=hush")
+    assert "hush" not in str(refused.value)
+    assert not (tmp_path / "a" / "collection.json").exists()
