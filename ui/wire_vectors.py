@@ -16,6 +16,8 @@ MAX_ROWS = 4_096
 MAX_COLUMNS = 64
 """A command and its arguments."""
 MAX_K = 1_000
+MAX_WORK = 2**20
+"""Rows of a searched macro sequence times its columns (four at least) times the candidates it is warped against."""
 MAX_METADATA_BYTES = 32_768
 MAX_VALUES = 1_000
 """Values that a filter may name for one key."""
@@ -143,6 +145,17 @@ class SearchBody(Body):
     second_stage: Literal["aligned", "dtw", "edit"] = Field(
         default="dtw", alias="secondStage", description="How macro sequences are compared."
     )
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> SearchBody:
+        if self.vec is not None and self.second_stage != "aligned":
+            work = len(self.vec) * max(4, *map(len, self.vec)) * self.stage_n
+            if work > MAX_WORK:
+                raise ValueError(
+                    f"vec has too many rows for so many candidates: rows x columns x stageN is {work}, and {MAX_WORK} "
+                    'is the most. Send a smaller stageN or a shorter vec, or ask with "secondStage": "aligned".'
+                )
+        return self
 
 
 class Found(BaseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 import numpy as np
 import pytest
@@ -37,7 +39,10 @@ def test_what_was_acknowledged_is_found_by_the_next_server_and_only_with_the_key
     items = points()
     options = ("serve", "--vectors", str(tmp_path / "vectors"), "--memory", str(tmp_path / "none"))
     with serving(*options) as url, Client(url, api_key=KEY) as client:
-        assert httpx.get(f"{url}/healthz", trust_env=False).json()["status"] == "ok"
+        until = time.monotonic() + 30  # the collection is made while the server starts
+        while httpx.get(f"{url}/healthz", trust_env=False).json()["status"] != "ok":
+            assert time.monotonic() < until
+            time.sleep(0.1)
         for path in ("/stats", "/api/stats", "/metrics", "/vectors/0000/0"):
             assert httpx.get(url + path, trust_env=False).status_code == 401
         assert client.add_vectors(items).inserted == 50

@@ -147,6 +147,18 @@ async def test_a_row_that_leaves_arguments_out_is_filled_up_with_unused_ones():
     assert collection.items["a"].vec.tolist() == [[1, 2, 3], [4, -1, -1]]
 
 
+@pytest.mark.parametrize("stage", ["dtw", "edit"])
+async def test_a_search_that_would_hold_up_all_others_is_told_what_to_change(stage):
+    long = {"vector": [1, 0], "vec": [[1, 2]] * 1000, "secondStage": stage}
+    async with browser(FakeCollection(items())) as http:
+        refused = await http.post("/search", json={**long, "stageN": 263})
+        fewer = await http.post("/search", json={**long, "stageN": 262})
+        aligned = await http.post("/search", json={**long, "stageN": 1000, "secondStage": "aligned"})
+    assert (refused.status_code, fewer.status_code, aligned.status_code) == (422, 200, 200)
+    assert "rows x columns x stageN is 1052000, and 1048576 is the most" in refused.json()["message"]
+    assert "smaller stageN" in refused.json()["message"]
+
+
 async def test_one_request_brings_as_many_vectors_as_the_setting_says():
     async with browser(FakeCollection(), vectors=VectorSettings(max_items=2)) as http:
         many = [{"id": str(number), "z": [1, number]} for number in range(3)]
