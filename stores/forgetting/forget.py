@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,10 @@ from stores.profile import Progress
 from stores.sealing import seal_terms
 
 _OURS = frozenset({"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "lock", "packs", "index", "lexical"})
+_FOLDERS = ("", "packs", "index", "lexical")
+"""Where files are written beside the ones that they replace."""
+_UNFINISHED = re.compile(r"(tmp|codes\.bin|faiss_index\.bin)[a-z0-9_]{8}(\.zpkg)?\.tmp")
+"""Their names: what :mod:`cem_rag_app.files` and :mod:`stores.indexes.files` ask :mod:`tempfile` for."""
 _log = logging.getLogger(__name__)
 
 
@@ -168,7 +174,7 @@ class Forgetter:
         self._scrub_index(progress, keep=keep_index)
         reached("forget: index scrubbed")
         threads = clear_checkpoints(self._folder, self._database.path)
-        for path in self._folder.rglob("*.tmp"):
+        for path in _unfinished(self._folder):
             path.unlink(missing_ok=True)  # of a process that died: whoever writes one holds the lock that we hold
         reached("forget: folder scrubbed")
         if not self._database.shrink():
@@ -233,3 +239,11 @@ class Forgetter:
         except ModelError as error:
             _log.info("The vectors are removed and made again by the next build. %s", error)
             self._index.remove()
+
+
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """What the memory's own writers have begun; files of others may end alike and are theirs."""
+    for place in _FOLDERS:
+        for path in (folder / place).glob("*.tmp"):
+            if _UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                yield path

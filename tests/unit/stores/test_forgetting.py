@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem_rag_app.errors import CheckpointError, InputError, MemoryBusyError, MemoryCorruptError
+from cem_rag_app.files import create_temporary
 from cem_rag_app.persona.rules import HardRules
 from cem_rag_app.schema import MemoryItem, Message, Query
 from cem_rag_app.settings import Settings
 from cem_rag_app.zpkg.dictionary import general_dictionary
 from stores.files import writer_lock
 from stores.forgetting.traces import pieces_of
+from stores.indexes.files import CODES_FILE, INDEX_FILE
 from stores.lexical.segment import Segment
 from stores.memory import Memory, MemoryProfile, Selection
 from tests.fakes.encoders import fake_encoders
@@ -458,3 +462,29 @@ def test_whatever_is_forgotten_the_rest_reads_as_before(chosen: list[tuple[int, 
 def test_lines_are_looked_for_without_their_layout() -> None:
     assert pieces_of(["a b,\n C!", "。。"]) == {"ab", "C", "。。"}
     assert pieces_of(f"line {n}" for n in range(1000)) is None
+
+
+def test_what_died_half_written_goes_and_what_others_keep_in_the_folder_stays(memory: Memory) -> None:
+    kept = memory.remember(said("user", SECRET), turn_id="t1", position=0)
+    unfinished = []
+    for folder, suffix in (("", ".tmp"), ("packs", ".zpkg.tmp"), ("index", ".tmp"), ("lexical", ".tmp")):
+        (memory.path / folder).mkdir(exist_ok=True)
+        with create_temporary(memory.path / folder, suffix=suffix) as file:
+            unfinished.append(Path(file.name))
+    for name in (INDEX_FILE, CODES_FILE):
+        descriptor, written = tempfile.mkstemp(dir=memory.path / "index", prefix=name, suffix=".tmp")
+        os.close(descriptor)
+        unfinished.append(Path(written))
+    (memory.path / "notes.tmp").mkdir()
+    (memory.path / "tmpfolder1.tmp").mkdir()
+    others = [memory.path / "plan.tmp", memory.path / "notes.tmp" / "tmp12345678.tmp"]
+    for path in others:
+        path.write_text("not of the memory")
+    link = memory.path / "tmpsymlink.tmp"
+    link.symlink_to(others[0])
+
+    memory.forget(Selection(messages=((kept.message_id, kept.message_id),)))
+
+    assert [path.name for path in unfinished if path.exists()] == []
+    assert [path.read_text() for path in [*others, link]] == ["not of the memory"] * 3
+    assert memory.forgotten == 1
