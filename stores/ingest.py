@@ -189,11 +189,6 @@ class Ingest:
         return NewChunk(kind, compressor.compress(raw), key, len(raw), timestamp, stored_terms(text))
 
 
-def joined(group: Sequence[Message]) -> str:
-    """The text of a chunk that holds these messages."""
-    return SEPARATOR.join(message.text for message in group)
-
-
 def named(source: Iterable[Message]) -> Iterator[Message]:
     """Messages with a source id each, and none twice.
 

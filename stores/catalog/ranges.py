@@ -47,11 +47,6 @@ class Ranges:
         flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
         return cls.of(flat[0::2], flat[1::2])
 
-    @classmethod
-    def of_ids(cls, ids: IntArray) -> Ranges:
-        """Single ids in any order."""
-        return cls.of(ids, np.ones(len(ids), dtype=np.int64))
-
     def __len__(self) -> int:
         """How many ids."""
         return int((self.stop - self.first).sum())

@@ -271,7 +271,7 @@ IDS = st.sets(st.integers(1, 40)).map(lambda ids: np.array(sorted(ids), dtype=np
 
 @given(IDS, IDS)
 def test_ranges_are_sets(one: IntArray, other: IntArray) -> None:
-    left, right = Ranges.of_ids(one[::-1].copy()), Ranges.of_ids(other)
+    left, right = Ranges.of(one[::-1].copy(), np.ones_like(one)), Ranges.of(other, np.ones_like(other))
     for found, expected in (
         (left | right, set(one) | set(other)),
         (left & right, set(one) & set(other)),
