@@ -23,7 +23,7 @@ def seal_terms(lexical: LexicalIndex, frames: FrameStore, *, limit: int, force: 
 
     Raises:
         DiskFullError: no space is left; everything is as it was.
-        MemoryCorruptError: the sealed terms are damaged, and so is a frame.
+        MemoryCorruptError: the catalog is damaged.
     """
     try:
         return lexical.seal(force=force)

@@ -31,6 +31,8 @@ SEAL_SHARE = 8
 
 _SUFFIX = ".postings"
 
+_DOCUMENT = KIND_CODES["document"]
+
 
 class LexicalIndex:
     """The lexical index of one memory. Thread-safe; opening it reads nothing.
@@ -125,21 +127,39 @@ class LexicalIndex:
     def restore(self, read_terms: Callable[[Sequence[int]], Mapping[int, str]]) -> None:
         """Make the sealed part again from the chunks themselves; the caller holds the memory's writer lock.
 
+        All terms are read, and held in memory, before the one transaction that stores them: a chat that remembers
+        something waits for no text to be opened.
+
         Args:
-            read_terms: chunk ids -> their terms, separated by spaces. It opens frames, which nothing else here does.
+            read_terms: chunk ids -> their terms, separated by spaces; it leaves out what has none. It opens frames,
+                which nothing else here does.
 
         Raises:
-            MemoryCorruptError: a frame is damaged.
+            MemoryCorruptError: the catalog is damaged.
         """
+        with self._database.read() as connection:
+            row = segment_row(connection)
+            kinds = _unsealed(connection, row)
+        held = self._held(row)
+        missing = [
+            chunk_id for chunk_id, kind in kinds.items() if held is None or kind != _DOCUMENT or chunk_id in held
+        ]
+        terms: dict[int, str] = {}
+        for start in range(0, len(missing), AT_ONCE):
+            terms.update(read_terms(missing[start : start + AT_ONCE]))
         with self._database.write() as connection:
-            rows = connection.exec_driver_sql(
-                "SELECT chunk_id FROM chunks WHERE chunk_id NOT IN (SELECT id FROM lexical_docsize) ORDER BY chunk_id"
-            )
-            missing = [int(chunk_id) for chunk_id in rows.scalars()]
-            for start in range(0, len(missing), AT_ONCE):
-                add_fresh(connection, list(read_terms(missing[start : start + AT_ONCE]).items()))
+            still = _unsealed(connection, row)  # some may have been deleted meanwhile
+            add_fresh(connection, [(chunk_id, terms[chunk_id]) for chunk_id in still if chunk_id in terms])
             put_segment(connection, None)
         self.seal(force=True)
+
+    def _held(self, row: SegmentRow | None) -> set[int] | None:
+        """The chunks that the segment holds, None where it does not say so any more."""
+        try:
+            segment = self._segment(row)
+            return None if segment is None else set(segment.all_chunk_ids().tolist())
+        except (FileNotFoundError, MemoryCorruptError, MemoryVersionError):
+            return None
 
     def bytes(self, connection: Connection) -> tuple[int, int]:
         """Bytes of the segment files, and of the fresh part inside the catalog without its pages' own overhead."""
@@ -180,8 +200,8 @@ class LexicalIndex:
         if strangers:
             yield self._database.path, f"The full-text index has {strangers} rows of no chunk."
         # Documents that came as frames have no terms; messages always do.
-        document, findable = KIND_CODES["document"], sealed | fresh
-        unfindable = sum(kind != document for chunk_id, kind in kinds.items() if chunk_id not in findable)
+        findable = sealed | fresh
+        unfindable = sum(kind != _DOCUMENT for chunk_id, kind in kinds.items() if chunk_id not in findable)
         if unfindable:
             yield self._database.path, f"{unfindable} chunks are missing in the full-text index."
 
@@ -252,3 +272,16 @@ class LexicalIndex:
             if path != kept:
                 with contextlib.suppress(OSError):  # a reader on Windows holds it: the next seal removes it
                     path.unlink()
+
+
+def _unsealed(connection: Connection, row: SegmentRow | None) -> dict[int, int]:
+    """Chunks whose terms are lost with the segment, ascending, and their kinds.
+
+    What came after it is fresh, or has no terms: only messages always have some.
+    """
+    rows = connection.exec_driver_sql(
+        "SELECT chunk_id, kind FROM chunks WHERE chunk_id NOT IN (SELECT id FROM lexical_docsize)"
+        " AND (chunk_id <= ? OR kind <> ?) ORDER BY chunk_id",
+        (0 if row is None else row.last_chunk, _DOCUMENT),
+    )
+    return {int(found[0]): int(found[1]) for found in rows}

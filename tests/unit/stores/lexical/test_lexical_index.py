@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ from stores.lexical.segment import Segment
 from stores.lexical.tokens import query_tokens, stored_terms
 from stores.memory import Memory
 from stores.points import listen
+from stores.sealing import seal_terms
+from stores.tail import open_terms
 from tests.unit.stores.conftest import MakeMemory, history, said
 
 WORDS = [f"w{n}" for n in range(12)]
@@ -421,3 +423,50 @@ def test_opening_and_a_seal_that_is_not_due_do_not_touch_the_lists(documents: Me
     assert not segment._verified[:1].all()  # its lists are verified when one of them is read
     assert segment.find("t1") is not None
     assert segment._verified[:1].all()
+
+
+def add_frame(memory: Memory, name: str, text: bytes, terms: str | None) -> None:
+    _, compressor = memory.frames.compressor()
+    memory.add_compressed([compressor.compress(text)], compressor.dictionary, [MemoryItem(name, "")], terms=[terms])
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_segment_is_made_again_around_what_cannot_be_read(
+    documents: Memory, readable: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(documents, zipf_texts(1200))
+    add_frame(documents, "no text", b"\xff\xfe", "alpha")
+    add_frame(documents, "without terms", b"gamma", None)
+    add_frame(documents, "no text, without terms", b"\xfe\xff", None)
+    documents.lexical.seal(force=True)
+    expected = found(documents, "t1")  # so many that its lists and its chunks lie on different pages
+    path = sealed_file(documents)
+    data = bytearray(path.read_bytes())
+    data[HEADER_BYTES] ^= 1
+    path.write_bytes(data if readable else data[:HEADER_BYTES])
+    documents.lexical.close()
+    assert seal_terms(documents.lexical, documents.frames, limit=1 << 20, force=True)
+    assert found(documents, "t1").keys() == expected.keys()
+    assert found(documents, "gamma") == {} or not readable
+    assert "Chunk 1201 is no UTF-8 text" in caplog.text
+    assert ("Chunk 1203" in caplog.text) is not readable
+    documents.delete_items(["no text", "without terms", "no text, without terms"])
+    assert problems(documents) == []
+
+
+def test_a_message_is_remembered_and_another_deleted_while_lost_terms_are_read(documents: Memory) -> None:
+    fill(documents, zipf_texts(20))
+    documents.lexical.seal(force=True)
+    sealed_file(documents).unlink()
+    documents.lexical.close()
+
+    def read_terms(chunk_ids: Sequence[int]) -> dict[int, str]:
+        terms = open_terms(documents.frames, chunk_ids, limit=1 << 20)
+        fill(documents, ["meanwhile"], "m")
+        documents.delete_items(["d0"])
+        return terms
+
+    documents.lexical.restore(read_terms)
+    assert list(found(documents, "meanwhile")) == [21]
+    assert 1 not in found(documents, "t1", 50)
+    assert problems(documents) == []
