@@ -15,6 +15,8 @@ MAX_ROWS = 4_096
 """Rows of a macro sequence."""
 MAX_COLUMNS = 64
 """A command and its arguments."""
+MAX_CELLS = 2**24
+"""Numbers of all macro sequences of one addition, short rows filled up."""
 MAX_K = 1_000
 MAX_WORK = 2**20
 """Rows of a searched macro sequence times its columns (four at least) times the candidates it is warped against."""

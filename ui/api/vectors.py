@@ -14,6 +14,7 @@ from stores.vectors.items import FusionSettings, SearchRequest, VectorItem
 from ui.api.searches import Searches
 from ui.wire import ErrorBody
 from ui.wire_vectors import (
+    MAX_CELLS,
     Added,
     AddRequest,
     CacheStats,
@@ -62,6 +63,12 @@ def add_vector_routes(
             raise InputError(
                 f"One request may bring {max_items} vectors, and this one has {len(request.items)}.",
                 remedy="Send them in several requests.",
+            )
+        cells = sum(_cells(item.vec) for item in request.items if item.vec is not None)
+        if cells > MAX_CELLS:
+            raise InputError(
+                f"The macro sequences have {cells} numbers, short rows filled up, and {MAX_CELLS} is the most.",
+                remedy="Send them in several requests, and no row far longer than the others.",
             )
         with _dimension_is_input():
             report = collection().add([_item(item) for item in request.items], replace=request.replace)
@@ -136,8 +143,14 @@ def _request(body: SearchBody) -> SearchRequest:
 
 def _matrix(rows: list[list[float]]) -> FloatArray:
     """Rows of different lengths are filled up with what stands for an argument that is not used."""
-    width = max(len(row) for row in rows)
-    return np.asarray([row + [UNUSED] * (width - len(row)) for row in rows], dtype=np.float32)
+    matrix = np.full((len(rows), max(map(len, rows))), UNUSED, dtype=np.float32)
+    for filled, row in zip(matrix, rows, strict=True):
+        filled[: len(row)] = row
+    return matrix
+
+
+def _cells(rows: list[list[float]]) -> int:
+    return len(rows) * max(map(len, rows))
 
 
 def _unknown(item_id: str) -> HTTPException:

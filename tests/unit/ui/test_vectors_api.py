@@ -159,6 +159,18 @@ async def test_a_search_that_would_hold_up_all_others_is_told_what_to_change(sta
     assert "smaller stageN" in refused.json()["message"]
 
 
+async def test_ragged_rows_that_would_fill_the_memory_are_refused_before_they_are_filled_up():
+    collection = FakeCollection()
+    ragged = [[0] * 64, *[[0]] * 4095]
+    many = [{"id": str(number), "z": [1, number], "vec": ragged} for number in range(65)]
+    async with browser(collection) as http:
+        refused = await http.post("/vectors", json={"items": many})
+        taken = await http.post("/vectors", json={"items": many[:64]})
+    assert (refused.status_code, taken.status_code) == (422, 200)
+    assert "17039360 numbers, short rows filled up, and 16777216 is the most" in refused.json()["message"]
+    assert len(collection.items) == 64
+
+
 async def test_one_request_brings_as_many_vectors_as_the_setting_says():
     async with browser(FakeCollection(), vectors=VectorSettings(max_items=2)) as http:
         many = [{"id": str(number), "z": [1, number]} for number in range(3)]
