@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from ui.commands.common import json_option, note, print_report
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _K = 10
+LOAD_FILE = "load.json"
+"""In the workspace: what its load was made from."""
 
 
 def peers_options(function: Decorated) -> Decorated:
@@ -102,7 +105,7 @@ def measured(corpus: Path, count: int, options: dict[str, Any]) -> list[dict[str
 
     Raises:
         SettingsError: a peer that is not known.
-        InputError: no queries.
+        InputError: no queries, or the workspace holds the load of another corpus, count or queries.
     """
     from cem_rag_app.cem.encoders import load_encoders
     from stores.peers.base import OURS, PEERS, load_peer
@@ -115,17 +118,41 @@ def measured(corpus: Path, count: int, options: dict[str, Any]) -> list[dict[str
     for name in names:
         load_peer(name)
     folder = options["workspace"] / "workload"
+    source = options["queries"] or (corpus if corpus.is_dir() else corpus.parent) / QUERIES_FILE
+    load = {
+        "--corpus": str(corpus.resolve()),
+        "-n": count,
+        "--queries": str(source.resolve()),
+        "--query-count": options["query_count"],
+    }
     if (folder / EXACT).exists():
+        _compare_load(options["workspace"] / LOAD_FILE, load)
         workload = Workload.open(folder)
     else:
-        source = options["queries"] or (corpus if corpus.is_dir() else corpus.parent) / QUERIES_FILE
         if not source.exists():
             raise InputError("there are no queries.", file=source, remedy="Give --queries FILE.")
         note("making the load: chunks, the vectors of their frames, queries, an exact search")
         vectors = load_encoders("minilm-en").query.encode_queries(query_texts(source, options["query_count"]))
+        (options["workspace"] / LOAD_FILE).parent.mkdir(parents=True, exist_ok=True)
+        (options["workspace"] / LOAD_FILE).write_text(json.dumps(load, indent=1), encoding="utf-8")
         workload = prepare(folder, corpus, count, vectors, k=_K)
     runner = Runner(options["workspace"], workload, options["peers_python"], options["rounds"], _K, note)
     return [result for name in (OURS, *names) for result in runner.measure(name, again=options["again"])]
+
+
+def _compare_load(file: Path, load: dict[str, Any]) -> None:
+    """Refuse a workspace that was made from something else than what would be reported."""
+    if not file.exists():
+        note(f"{file.parent} does not say what its load was made from: it is taken as it is")
+        return
+    made = json.loads(file.read_bytes())
+    different = [f"{name} {made.get(name)}, not {value}" for name, value in load.items() if made.get(name) != value]
+    if different:
+        raise InputError(
+            f"its load was made with {'; '.join(different)}.",
+            file=file.parent,
+            remedy="Ask for the same again, or give another --workspace.",
+        )
 
 
 def _print(

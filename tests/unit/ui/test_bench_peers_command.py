@@ -53,6 +53,21 @@ def test_what_cannot_be_compared_is_refused_by_name(corpus, tmp_path, arguments,
     assert complaint in answer.stderr
 
 
+def test_a_workspace_made_from_something_else_is_refused(corpus, tmp_path):
+    workload = tmp_path / "work" / "workload"
+    workload.mkdir(parents=True)
+    (workload / "exact.npy").touch()
+    made = {
+        "--corpus": str(corpus), "-n": 120, "--queries": str(corpus.with_name("queries.jsonl")), "--query-count": 6,
+    }  # fmt: skip
+    (tmp_path / "work" / "load.json").write_text(json.dumps(made))
+    command = ["bench", "search", "--corpus", str(corpus), "--workspace", str(tmp_path / "work")]
+    answer = CliRunner().invoke(main, [*command, "-n", "60", "--query-count", "6"])
+    assert answer.exit_code != 0
+    assert "its load was made with -n 120, not 60." in " ".join(answer.stderr.split())
+    assert "--query-count" not in answer.stderr
+
+
 @pytest.mark.slow
 def test_our_own_row_is_measured_from_corpus_to_report_and_kept(corpus, tmp_path):
     command = ["bench", "search", "--corpus", str(corpus), "-n", "120", "--query-count", "6", "--rounds", "1"]
@@ -68,7 +83,7 @@ def test_our_own_row_is_measured_from_corpus_to_report_and_kept(corpus, tmp_path
     again = CliRunner().invoke(
         main,
         ["bench", "storage", "--corpus", str(corpus), "--peers", "chroma", "--peers-python", "/bin/false",
-         "--workspace", str(tmp_path / "work")],
+         "--workspace", str(tmp_path / "work"), "-n", "120", "--query-count", "6"],
     )  # fmt: skip
     assert again.exit_code == 0, again.output
     assert "making the load" not in again.stderr
