@@ -207,7 +207,7 @@ class Packing:
             if not where:
                 return
             for place, stored in zip(where, self._frames.read_here(where), strict=True):
-                old = self._frames.dictionary(stored.dictionary_key)
+                old = stored.dictionary
                 if old.digest == dictionary.digest:
                     yield place, stored.frame
                 else:
