@@ -156,7 +156,7 @@ def open_memory(settings: Settings) -> Memory:
 
 
 def open_vectors(settings: Settings) -> VectorCollection:
-    """Open the vector collection in ``settings.vectors.folder``; an empty one is made where there is none.
+    """Open the collection in ``settings.vectors.folder``, else that of its database; an empty one where there is none.
 
     Raises:
         SettingsError: The setting names no folder.
@@ -169,8 +169,7 @@ def open_vectors(settings: Settings) -> VectorCollection:
             "No vector collection is served.",
             remedy="Start with `cem-rag serve --vectors DIR`, or set CEM_RAG_VECTORS__FOLDER.",
         )
-    make = VectorCollection.open if VectorCollection.exists(folder) else VectorCollection.create
-    return make(folder, None if url is None else url.get_secret_value())
+    return VectorCollection.open_or_create(folder, None if url is None else url.get_secret_value())
 
 
 def memory_exists(settings: Settings) -> bool:
