@@ -15,6 +15,8 @@ from tests.fakes.vectors import FakeCollection
 from ui.api.app import create_api
 
 KEY = "correct-horse-battery-staple"
+# Bounds over several fields at once, which no schema can tell: their refusal says what to change.
+BOUNDS = (b"rows x columns x stageN is",)
 
 
 def problems(key=None, *, examples):
@@ -49,9 +51,14 @@ def problems(key=None, *, examples):
                     f"{event.phase} {event.label} {check.name}: {check.failure_info.failure}\n"
                     f"{exchange.request.uri} {exchange.request.body}\n{exchange.response.content}"
                     for check in checks
-                    if check.failure_info is not None
+                    if check.failure_info is not None and not is_bound(check.name, exchange.response)
                 ]
     return found, checked
+
+
+def is_bound(check, response):
+    refused = response is not None and response.status_code == 422
+    return refused and check == "positive_data_acceptance" and any(bound in response.content for bound in BOUNDS)
 
 
 @pytest.mark.slow
